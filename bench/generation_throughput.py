@@ -223,7 +223,7 @@ def main() -> None:
         f"{number} problems, {SAMPLES} samples each, {first.tokens:,} tokens; equal texts and "
         f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
         f"**{ratio}** (target: at least 0.97); with prefix caching it is "
-        f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes} votes each on "
+        f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes_per_trace} votes each on "
         f"{min(RATED, number)} traces, prompt tokens cached: {share(first.votes)}.",
     )
 

@@ -33,7 +33,7 @@ from delta.inference.generate import (
     SampledParams,
     SolvedParams,
 )
-from delta.judging.judge import JudgeParams
+from delta.judging.judge import JudgeParams, LlmParams
 from delta.pairing.pair import PairingParams, insufficient_budgets
 from delta.pairing.select import SelectorParams
 from delta.prompts import prompt_files
@@ -347,6 +347,12 @@ def _request_fields(params: Params) -> Iterator[str]:
         )
         if left_out is not None:
             yield f"serving.{model}.server.accepts: {sampled}: {left_out}"
+        needs_logprobs = isinstance(sampling, LlmParams) and sampling.expectation
+        if needs_logprobs and server.accepts != "vllm" and "logprobs" not in server.accepts:
+            yield (
+                f"serving.{model}.server.accepts: {key}.expectation = true needs logprobs, which "
+                "the server does not accept"
+            )
 
 
 def _context_lengths(params: Params) -> Iterator[str]:

@@ -48,20 +48,19 @@ def krippendorff_alpha(matrix: Array, level: Level) -> float | None:
     """
     matrix = matrix[vote_counts(matrix) > 1]
     present = ~np.isnan(matrix)
-    values, codes = np.unique(matrix[present], return_inverse=True)
-    size = len(values)
-    if size < 2:
+    values = matrix[present]
+    if len(values) == 0 or np.ptp(values) == 0:
         return None
-    row, _ = np.nonzero(present)
-    table = np.bincount(row * size + codes, minlength=len(matrix) * size).reshape(-1, size)
-    weight = 1 / (table.sum(axis=1) - 1)
-    coincidences = (table * weight[:, None]).T @ table - np.diag(weight @ table)
-    total = table.sum(axis=0).astype(np.float64)
-    # The ordinal distance of two values: the votes between them, and half of their own.
-    scale = np.cumsum(total) - total / 2 if level == "ordinal" else values
-    distance = (scale[:, None] - scale[None, :]) ** 2
-    expected = total @ distance @ total / (total.sum() - 1)
-    return 1 - float((coincidences * distance).sum() / expected)
+    if level == "ordinal":
+        # The ordinal distance of two values: the votes between them, and half of their own.
+        _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+        matrix = np.full(matrix.shape, np.nan)
+        matrix[present] = (np.cumsum(counts) - counts / 2)[codes]
+    # Squared differences of all pairs are squared deviations from the mean, times their number.
+    counts, total = vote_counts(matrix), len(values)
+    within = (squared_deviations(matrix) * counts / (counts - 1)).sum()
+    expected = np.nanvar(matrix) * total**2 / (total - 1)
+    return 1 - float(within / expected)
 
 
 def icc(matrix: Array) -> tuple[float | None, float | None, float | None]:

@@ -88,7 +88,7 @@ RATING = Table(
         "trace_id": pl.String,
         "judge": pl.String,
         "dimension": pl.String,
-        "votes": pl.List(pl.Int64),  # each 1..5; empty where every vote was refused
+        "votes": pl.List(pl.Float64),  # each 1 to 5; empty where every vote was refused
         "refused": pl.Int64,  # requested votes that gave no score
         "justification": pl.String,  # of the first vote; null where there is none
         "deductions": pl.List(pl.String),  # triggers that the first vote lists

@@ -11,7 +11,8 @@ import orjson
 from pydantic import BeforeValidator
 
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.types import Reply, Request, canonical_json, parse_reply
+from delta.inference.digit_tokens import find_digits
+from delta.inference.types import DigitToken, Reply, Request, canonical_json, parse_reply
 
 COMPLETIONS_PATH = "/chat/completions"
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
@@ -24,6 +25,7 @@ FieldName = Literal[
     "stop",
     "response_format",
     "reasoning_effort",
+    "logprobs",  # and top_logprobs
 ]
 REQUIRED_FIELDS = ("model", "messages")
 DEFAULT_SAMPLING = 1.0  # temperature and top_p of the OpenAI API where a request has none
@@ -42,7 +44,7 @@ VLLM_FIELDS = {
     "spaces_between_special_tokens": False,
 }
 # The longest tokens have 128 characters, which JSON may escape to 768 bytes.
-BYTES_PER_TOKEN = 1_024
+BYTES_PER_TOKEN = 1_024  # and as much for each alternative to it
 OVERHEAD_BYTES = 4 * 2**20
 MAX_BODY_BYTES = 48 * 2**20  # a line of the reply cache may have 64 MiB
 
@@ -94,6 +96,8 @@ def request_body(request: Request, model: str, accepts: Accepts = "vllm") -> dic
     if request.schema is not None:
         schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.digit_alternatives:
+        body |= {"logprobs": True, "top_logprobs": request.digit_alternatives}
     return body if accepts == "vllm" else _with_accepted_fields(body, accepts)
 
 
@@ -103,7 +107,10 @@ def _with_accepted_fields(body: dict[str, Any], accepts: list[FieldName]) -> dic
     if "response_format" in body:
         schema = body["response_format"]["json_schema"]
         schema["schema"] = portable_schema(schema["schema"])
-    return {name: value for name, value in body.items() if name in (*REQUIRED_FIELDS, *accepts)}
+    accepted: set[str] = {*REQUIRED_FIELDS, *accepts}
+    if "logprobs" in accepted:
+        accepted.add("top_logprobs")
+    return {name: value for name, value in body.items() if name in accepted}
 
 
 def portable_schema(schema: Any) -> Any:
@@ -157,7 +164,8 @@ def unsupported_setting(
 
 def max_body_bytes(request: Request) -> int:
     """Return how large the body of a reply may be."""
-    return min(MAX_BODY_BYTES, OVERHEAD_BYTES + BYTES_PER_TOKEN * request.max_tokens)
+    per_token = BYTES_PER_TOKEN * (1 + request.digit_alternatives)
+    return min(MAX_BODY_BYTES, OVERHEAD_BYTES + per_token * request.max_tokens)
 
 
 def parse_body(body: Any, request: Request) -> Reply:
@@ -197,5 +205,25 @@ def parse_body(body: Any, request: Request) -> Reply:
             "prompt_tokens": usage["prompt_tokens"],
             "completion_tokens": usage["completion_tokens"],
             "reasoning": reasoning,
+            "digits": _digits(text, choice) if request.digit_alternatives else None,
         }
+    )
+
+
+def _digits(text: str, choice: dict[str, Any]) -> list[DigitToken] | None:
+    """Return the digits of a choice's text, or None where the server did not send their tokens."""
+    tokens = (choice.get("logprobs") or {}).get("content")
+    if not tokens:
+        return None
+    return find_digits(
+        text,
+        [
+            (
+                token["token"],
+                # The token itself need not be among the most probable ones.
+                list({place["token"]: place["logprob"] for place in places}.items()),
+            )
+            for token in tokens
+            for places in [[token, *token["top_logprobs"]]]
+        ],
     )

@@ -36,6 +36,7 @@ from delta.inference.types import (
     RequestResult,
     TryGenerateFn,
     parse_reply,
+    reply_fields,
 )
 
 FOLDER_VARIABLE = "DELTA_REPLY_CACHE"
@@ -315,7 +316,7 @@ class ReplyCache:
         total = num_cached + num_missing
         for number, (request, reply) in enumerate(results, 1):
             if not isinstance(reply, Failure):
-                self.put(request.key(), reply._asdict())
+                self.put(request.key(), reply_fields(reply))
                 yield request, reply
                 continue
             self.failed[request.key()] = reply

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Request:
     attempt: int = 0  # raised when a reply did not parse and is requested again
     schema: str | None = None  # JSON schema that guides the decoding
     channels: bool = False  # the schema applies to the final channel only, after free reasoning
+    # How many of the most probable tokens the reply keeps at each of its tokens with a digit. 0 is
+    # no part of the key, so that replies from before this field keep theirs.
+    digit_alternatives: int = 0
 
     def key(self) -> str:
         """Return SHA-256 over all fields, as 64 hex digits."""
@@ -36,6 +40,8 @@ class Request:
     @cached_property
     def _key(self) -> str:
         values = {name: getattr(self, name) for name in self.__match_args__}
+        if not self.digit_alternatives:
+            del values["digit_alternatives"]
         return hashlib.sha256(_SORTED.encode(values).encode()).hexdigest()
 
     def sampling_seed(self) -> int:
@@ -52,6 +58,13 @@ def canonical_json(value: Any) -> str:
     return _COMPACT.encode(value)
 
 
+class DigitToken(TypedDict):
+    """A token of a reply's text with a digit, and what the model could have written there."""
+
+    at: int  # characters before its first digit in the text
+    probabilities: dict[str, float]  # of the most probable tokens, by their text
+
+
 class Reply(NamedTuple):
     """What a model answered. A failed request has delta.inference.reply_cache.NO_REPLY."""
 
@@ -60,6 +73,7 @@ class Reply(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
     reasoning: str | None = None  # where a server has separated it from the text
+    digits: list[DigitToken] | None = None  # None: not requested, or the engine did not tell
 
 
 class Failure(NamedTuple):
@@ -85,6 +99,15 @@ class _ReplyFields(BaseModel):
     prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     reasoning: str | None = None
+    digits: list[DigitToken] | None = None
+
+
+def reply_fields(reply: Reply) -> dict[str, Any]:
+    """Return what the cache holds of a reply: `digits` only where they were requested."""
+    fields = reply._asdict()
+    if reply.digits is None:
+        del fields["digits"]
+    return fields
 
 
 def parse_reply(values: Any) -> Reply:

@@ -18,6 +18,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import Message
 from delta.inference import chat_formats, harmony
 from delta.inference.config import ServingParams, VllmParams
+from delta.inference.digit_tokens import Token, find_digits
 from delta.inference.failures import make_failure
 from delta.inference.types import Reply, Request, RequestResult
 
@@ -117,7 +118,10 @@ class VllmEngine:
             self._attempts[key] += 1
             if finish_reason in ("stop", "length"):
                 num_tokens = len(output.prompt_token_ids), len(completion.token_ids)
-                results.append((request, Reply(completion.text, finish_reason, *num_tokens)))
+                reply = Reply(completion.text, finish_reason, *num_tokens)
+                if request.digit_alternatives:
+                    reply = reply._replace(digits=find_digits(reply.text, _tokens(completion)))
+                results.append((request, reply))
             elif self._attempts[key] < MAX_ATTEMPTS:
                 self.add(request, tokens)
                 continue
@@ -199,9 +203,21 @@ def sampling_params(request: Request) -> Any:
         stop=list(request.stop),
         skip_special_tokens=not request.keep_special_tokens,
         spaces_between_special_tokens=False,
+        logprobs=request.digit_alternatives or None,  # after the schema's mask, before temperature
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=structured_outputs,
     )
+
+
+def _tokens(completion: Any) -> list[Token]:
+    """Return the text of every token of a vLLM completion, with the log-probabilities there."""
+    return [
+        (
+            alternatives[token].decoded_token or "",
+            [(other.decoded_token or "", other.logprob) for other in alternatives.values()],
+        )
+        for token, alternatives in zip(completion.token_ids, completion.logprobs, strict=True)
+    ]
 
 
 def _installed_version() -> str:

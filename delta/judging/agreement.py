@@ -5,17 +5,16 @@ from typing import Any
 import polars as pl
 
 from delta.core.files import round4
-from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
+from delta.judging.rubric import DIMENSIONS, SCORES
 from delta.stats.rank_correlation import spearman
-
-VOTE_VALUES = range(LOWEST, HIGHEST + 1)
 
 
 def judge_agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
     """Compare two rating tables by dimension, over the traces that both judges rated.
 
     `exact` and `within_one`: the probability that two votes, one of each judge, are equal, or
-    differ by at most 1. `mean_difference`: the mean absolute difference of the mean votes.
+    differ by at most 1, as whole numbers: expected scores are rounded. `mean_difference`: the mean
+    absolute difference of the mean votes.
     `spearman`: the correlation of the mean votes. All traces have equal weight. None: not defined.
     """
     both = first.join(second, on=["trace_id", "dimension"], how="inner", suffix="_second")
@@ -41,10 +40,15 @@ def _compare(both: pl.DataFrame) -> dict[str, Any]:
 def _fraction_within(distance: int) -> pl.Expr:
     """Return the fraction of vote pairs, one vote of each judge, at most `distance` apart."""
     matches = [
-        pl.col("votes").list.count_matches(a) * pl.col("votes_second").list.count_matches(b)
-        for a in VOTE_VALUES
-        for b in VOTE_VALUES
+        _count("votes", a) * _count("votes_second", b)
+        for a in SCORES
+        for b in SCORES
         if abs(a - b) <= distance
     ]
     num_pairs = pl.col("votes").list.len() * pl.col("votes_second").list.len()
     return pl.sum_horizontal(matches) / num_pairs
+
+
+def _count(column: str, value: int) -> pl.Expr:
+    """Return how many votes of each list are `value`, once rounded."""
+    return pl.col(column).list.eval(pl.element().round()).list.count_matches(float(value))

@@ -1,6 +1,7 @@
 """Rate traces in five dimensions, by a model or by rules (paper, section 3.2).
 
-`llm` asks a model for several votes, guided by the rubric's JSON schema. `rules` is deterministic,
+`llm` asks a model for several votes, guided by the rubric's JSON schema, or for one whose scores
+are expectations over the model's probabilities. `rules` is deterministic,
 for use where no available model can judge. Both return the same table, with every vote. A vote that
 was asked for and not given is counted as refused; it is never a number.
 """
@@ -21,25 +22,40 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts, Progress, Row
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.config import SamplingParams
+from delta.inference.digit_tokens import MAX_ALTERNATIVES
 from delta.inference.engine import Engine, build_request
 from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
+from delta.judging.expectation import expected_votes, mass_outside
 from delta.judging.rubric import DIMENSIONS, RUBRIC, Dimension, Vote
 from delta.judging.rules.rate import NoVote, RulesParams, rate
 from delta.prompts import prompt_files, trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
-FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a reply without a vote
+# Reasons for a reply without a vote.
+FAILURES = ("invalid", "cut", "no_probabilities", "refused_by_server", "failed")
 
 
 class LlmParams(SamplingParams):
     """The sampling of a judge that is a model, and its number of votes."""
 
     model: str  # a name in `models`
-    votes: Annotated[int, Field(ge=1)]  # per trace
+    votes: Annotated[int, Field(ge=1)]  # per trace; read if expectation is false
+    # True: one reply per trace, whose scores are means of 1 to 5 by the model's probabilities.
+    expectation: bool
     max_attempts: Annotated[int, Field(ge=1)]  # requests for one vote; then it counts as refused
+
+    @property
+    def votes_per_trace(self) -> int:
+        """Return how many replies a trace needs."""
+        return 1 if self.expectation else self.votes
+
+    @property
+    def scores(self) -> range:
+        """Return the whole numbers that a reply may hold as a score."""
+        return rubric.DIGITS if self.expectation else rubric.SCORES
 
 
 class SecondJudgeParams(StrictModel):
@@ -157,12 +173,18 @@ def build_requests(
 
     `order` is that of the dimensions in the prompt and the reply.
     """
-    schema = json.dumps(rubric.schema(order))  # keys in the rubric's order, which the reply follows
+    # Keys in the rubric's order, which the reply follows.
+    schema = json.dumps(rubric.schema(order, params.scores))
     for judge_input in inputs:
         prompt = _prompt(engine, order, judge_input, judge_input.trace)
-        for vote in range(params.votes):
+        for vote in range(params.votes_per_trace):
             request = build_request(params, engine, model, prompt, vote)
-            guided = replace(request, schema=schema, channels=engine.chat_format.channels)
+            guided = replace(
+                request,
+                schema=schema,
+                channels=engine.chat_format.channels,
+                digit_alternatives=MAX_ALTERNATIVES if params.expectation else 0,
+            )
             yield (judge_input.trace_id, vote), guided
 
 
@@ -181,7 +203,7 @@ def judge_by_llm(
     than the fraction `max_refused` of the votes are refused.
     """
     votes, failures, attempts = generate_parsed(
-        requests, generate, chat_format, _parse_votes, params.max_attempts
+        requests, generate, chat_format, partial(_parse_votes, params), params.max_attempts
     )
     refused = len(requests) - len(votes)
     if refused > max_refused * len(requests):
@@ -197,15 +219,22 @@ def judge_by_llm(
         **{f"replies_{name}": failures[name] for name in FAILURES},
         "attempts": attempts,
     }
+    if params.expectation:
+        all_votes = [vote for reply in votes.values() for vote in reply.values()]
+        counts["mass_outside"] = mass_outside(all_votes)
     return frame_of(_llm_rows(params, inputs, votes), RATING), counts
 
 
-def _parse_votes(reply: Reply, answer: str | None) -> dict[str, Vote] | ParseFailure:
+def _parse_votes(
+    params: LlmParams, reply: Reply, answer: str | None
+) -> dict[str, Vote] | ParseFailure:
     """Return a vote for each dimension, or a reason in FAILURES."""
     if reply.finish_reason in WITHOUT_TEXT:
         return ParseFailure("refused_by_server" if reply.finish_reason == "refused" else "failed")
-    votes = None if answer is None else rubric.parse_votes(answer)
-    if votes is not None:
+    votes = None if answer is None else rubric.parse_votes(answer, params.scores)
+    if answer is not None and votes is not None:
+        if params.expectation:
+            return expected_votes(reply, answer, votes) or ParseFailure("no_probabilities")
         return votes
     is_cut = answer is None or reply.finish_reason == "length"
     return ParseFailure("cut" if is_cut else "invalid")
@@ -216,9 +245,9 @@ def _llm_rows(
 ) -> list[Row]:
     rows = []
     for judge_input in inputs:
-        keys = [(judge_input.trace_id, index) for index in range(params.votes)]
+        keys = [(judge_input.trace_id, index) for index in range(params.votes_per_trace)]
         replies = [votes[key] for key in keys if key in votes]
-        refused = params.votes - len(replies)
+        refused = params.votes_per_trace - len(replies)
         for dimension in DIMENSIONS:
             of_dimension = [reply[dimension] for reply in replies]
             rows.append(

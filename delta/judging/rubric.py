@@ -1,6 +1,8 @@
 """The paper's rubric (appendix A.1): five dimensions, the reply's schema, and its parser."""
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import jsonschema
@@ -8,6 +10,9 @@ import jsonschema
 from delta.core import strict_json
 
 LOWEST, HIGHEST = 1, 5
+SCORES = range(LOWEST, HIGHEST + 1)
+SCORE_OF_TEXT = {str(score): score for score in SCORES}
+DIGITS = range(10)  # what a reply may hold where a score is read from probabilities
 MAX_TEXT = 300  # characters of a justification or deduction
 MAX_DEDUCTIONS = 5
 
@@ -61,9 +66,10 @@ MEAN = "mean"  # of all dimensions, where a dimension may be named
 class Vote(NamedTuple):
     """A judge's rating of one dimension of a trace."""
 
-    score: int
+    score: float  # whole, or an expected score
     justification: str
     deductions: list[str]
+    outside: float | None = None  # the probability outside 1 to 5, of an expected score
 
 
 def as_text(order: Sequence[Dimension] = RUBRIC) -> str:
@@ -85,8 +91,8 @@ def example_reply(order: Sequence[Dimension] = RUBRIC) -> str:
     return f"{{{inner}}}\nwhere each RATING is {rating}"
 
 
-def schema(order: Sequence[Dimension] = RUBRIC) -> dict[str, Any]:
-    """Return the JSON schema of one reply.
+def schema(order: Sequence[Dimension] = RUBRIC, scores: range = SCORES) -> dict[str, Any]:
+    """Return the JSON schema of one reply with whole `scores`.
 
     {category: {dimension: {score, justification, deductions_found}}}. Every string and array is
     bounded, so a large enough max_tokens never cuts a reply.
@@ -94,7 +100,7 @@ def schema(order: Sequence[Dimension] = RUBRIC) -> dict[str, Any]:
     text = {"type": "string", "maxLength": MAX_TEXT}
     rating = _object(
         {
-            "score": {"type": "integer", "minimum": LOWEST, "maximum": HIGHEST},
+            "score": {"type": "integer", "minimum": scores[0], "maximum": scores[-1]},
             "justification": text,
             "deductions_found": {"type": "array", "items": text, "maxItems": MAX_DEDUCTIONS},
         }
@@ -114,10 +120,23 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_VALIDATOR = jsonschema.Draft202012Validator(schema())
+@cache
+def _validator(scores: range) -> Any:
+    return jsonschema.Draft202012Validator(schema(scores=scores))
 
 
-def parse_votes(text: str) -> dict[str, Vote] | None:
+# A key of JSON: within a text its second quotation mark would have a backslash before it.
+_SCORE = re.compile(r'"score"\s*:\s*')
+
+
+def score_places(text: str) -> dict[str, int]:
+    """Return where the score of each dimension begins in a valid reply, in characters."""
+    content = strict_json.loads(text)
+    order = [dimension for category in content.values() for dimension in category]
+    return dict(zip(order, (match.end() for match in _SCORE.finditer(text)), strict=True))
+
+
+def parse_votes(text: str, scores: range = SCORES) -> dict[str, Vote] | None:
     """Return a reply's vote in each dimension; None if the reply is invalid.
 
     Replies are checked even if decoding was guided, because engines may silently ignore schemas.
@@ -127,7 +146,7 @@ def parse_votes(text: str) -> dict[str, Vote] | None:
         content = strict_json.loads(text)
     except ValueError:
         return None
-    if not _VALIDATOR.is_valid(content):
+    if not _validator(scores).is_valid(content):
         return None
     votes = {}
     for dimension in RUBRIC:

@@ -278,7 +278,7 @@ def _judge(
         "judge",
         name if cache == "judge" else f"{name} {cache}",
         llm.model,
-        per_prompt=llm.votes,
+        per_prompt=llm.votes_per_trace,
         max_tokens=llm.max_tokens,
     )
     rows = _rated(workspace, name, problems)
@@ -327,7 +327,7 @@ def _certify(params: Params) -> Iterator[PendingRequests]:
             CERTIFY,
             name,
             rater.llm.model,
-            per_prompt=rater.llm.votes,
+            per_prompt=rater.llm.votes_per_trace,
             max_tokens=rater.llm.max_tokens,
             prompt_tokens=RUBRIC_PROMPT.value + PROBLEM_PROMPT.value + PLAIN_REPLY.value,
         )

@@ -23,5 +23,12 @@ def reply(score: Any = 4, **changes: Any) -> dict[str, Any]:
 
 VALID = json.dumps(reply(2, justification="invents a 4", deductions_found=["magic numbers"]))
 LLM = LlmParams(
-    model="toy", votes=3, max_attempts=3, temperature=0.6, top_p=1.0, max_tokens=99, seed=4
+    model="toy",
+    votes=3,
+    expectation=False,
+    max_attempts=3,
+    temperature=0.6,
+    top_p=1.0,
+    max_tokens=99,
+    seed=4,
 )

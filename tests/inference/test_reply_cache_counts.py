@@ -18,7 +18,14 @@ GENERATOR = SampledParams(
     model="toy", examples=0, samples=2, temperature=0.7, top_p=1.0, max_tokens=16, seed=1
 )
 JUDGE = LlmParams(
-    model="toy", votes=2, max_attempts=1, temperature=0.6, top_p=1.0, max_tokens=99, seed=4
+    model="toy",
+    votes=2,
+    expectation=False,
+    max_attempts=1,
+    temperature=0.6,
+    top_p=1.0,
+    max_tokens=99,
+    seed=4,
 )
 
 

@@ -46,6 +46,7 @@ def expected_counts(
         "replies": votes + invalid + cut + server,
         "replies_invalid": invalid,
         "replies_cut": cut,
+        "replies_no_probabilities": 0,
         "replies_refused_by_server": server,
         "replies_failed": 0,
         "attempts": attempts,

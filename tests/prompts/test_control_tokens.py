@@ -211,7 +211,14 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
 ) -> None:
     engine = toy_engine(tokenizer, tmp_path)
     llm = LlmParams(
-        model="m", votes=1, max_attempts=1, temperature=1.0, top_p=1.0, max_tokens=9, seed=1
+        model="m",
+        votes=1,
+        expectation=False,
+        max_attempts=1,
+        temperature=1.0,
+        top_p=1.0,
+        max_tokens=9,
+        seed=1,
     )
     tokens = []
     for text in ("Say it", INJECTED):

@@ -77,7 +77,7 @@ function ratingParts(rating) {
   const { votes, refused } = rating;
   const mean = votes.reduce((sum, vote) => sum + vote, 0) / votes.length;
   const summary = votes.length
-    ? [node("strong", {}, mean.toFixed(1)), ` from ${votes.join(", ")}`]
+    ? [node("strong", {}, mean.toFixed(1)), ` from ${votes.map((vote) => Number(vote.toFixed(2))).join(", ")}`]
     : [node("em", {}, "no vote")];
   const parts = [node("p", { class: "votes" }, summary, refused ? `; ${refused} refused` : "")];
   if (rating.justification) parts.push(node("p", {}, visibleText(rating.justification)));
