@@ -288,7 +288,7 @@ MISTAKES: list[tuple[Change, str]] = [
         model_at_server(accepts=["temperature", "top_p"]),
         "serving.judge-api.server.accepts = ['temperature', 'top_p']: expected vllm, or a list "
         "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
-        "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
+        "reasoning_effort, logprobs, with exactly one of max_tokens and max_completion_tokens",
     ),
     (
         model_at_server(accepts="openai"),
@@ -306,6 +306,11 @@ MISTAKES: list[tuple[Change, str]] = [
         model_at_server(accepts=["max_tokens", "top_p"]),
         "serving.judge-api.server.accepts: judge.llm: temperature = 0.6, but the server accepts "
         "no temperature; expected 1.0",
+    ),
+    (
+        lambda c: c["judge"]["llm"].update(expectation=True),
+        "serving.judge-api.server.accepts: judge.llm.expectation = true needs logprobs, which the "
+        "server does not accept",
     ),
     (
         lambda c: c["serving"]["judge-api"].update(chat_format="s1"),
