@@ -6,10 +6,9 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,26 @@ RequestResult = tuple[Request, Reply | Failure]
 TryGenerateFn = Callable[[Iterable[Request]], Iterator[RequestResult]]
 
 
-class _ReplyFields(BaseModel):
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _DigitFields(_Strict):
+    """The fields of a DigitToken with their ranges."""
+
+    at: Annotated[int, Field(ge=0)]
+    probabilities: dict[str, Annotated[float, Field(ge=0)]]
+
+
+class _ReplyFields(_Strict):
     """The fields of a Reply with their ranges."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     text: str
     finish_reason: Literal["stop", "length", "refused"]  # a failed request has no reply
     prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     reasoning: str | None = None
-    digits: list[DigitToken] | None = None
+    digits: list[_DigitFields] | None = None
 
 
 def reply_fields(reply: Reply) -> dict[str, Any]:
