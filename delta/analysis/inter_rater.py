@@ -53,9 +53,9 @@ def krippendorff_alpha(matrix: Array, level: Level) -> float | None:
         return None
     if level == "ordinal":
         # The ordinal distance of two values: the votes between them, and half of their own.
-        _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+        _, codes, equal = np.unique(values, return_inverse=True, return_counts=True)
         matrix = np.full(matrix.shape, np.nan)
-        matrix[present] = (np.cumsum(counts) - counts / 2)[codes]
+        matrix[present] = (np.cumsum(equal) - equal / 2)[codes]
     # Squared differences of all pairs are squared deviations from the mean, times their number.
     counts, total = vote_counts(matrix), len(values)
     within = (squared_deviations(matrix) * counts / (counts - 1)).sum()

@@ -210,7 +210,12 @@ def sampling_params(request: Request) -> Any:
 
 
 def _tokens(completion: Any) -> list[Token]:
-    """Return the text of every token of a vLLM completion, with the log-probabilities there."""
+    """Return the text of every token of a vLLM completion, with the log-probabilities there.
+
+    Nothing where vLLM does not tell them for every token.
+    """
+    if completion.logprobs is None or len(completion.logprobs) != len(completion.token_ids):
+        return []
     return [
         (
             alternatives[token].decoded_token or "",

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from math import log
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from delta.inference import vllm_engine
 from delta.inference.chat_completions import max_body_bytes
 from delta.inference.digit_tokens import Token, find_digits
 from delta.inference.reply_cache import ReplyCache
@@ -53,6 +55,20 @@ def test_tokens_of_another_text_tell_nothing(text: str) -> None:
 def test_a_log_probability_that_is_no_number_is_an_error() -> None:
     with pytest.raises(ValueError, match="the log-probability of '3' is not a number"):
         find_digits("3", [("3", [("3", float("nan"))])])
+
+
+def test_a_completion_of_vllm_tells_the_alternatives_to_each_token() -> None:
+    def other(text: str | None, probability: float) -> SimpleNamespace:
+        return SimpleNamespace(decoded_token=text, logprob=log(probability))
+
+    alternatives = [{8: other("is ", 1.0)}, {9: other("3", 0.5), 7: other(None, 0.25)}]
+    completion = SimpleNamespace(token_ids=[8, 9], logprobs=alternatives)
+    assert find_digits("is 3", vllm_engine._tokens(completion)) == [
+        {"at": 3, "probabilities": {"3": 0.5, "": 0.25}}
+    ]
+    for logprobs in (None, alternatives[:1]):
+        untold = SimpleNamespace(token_ids=[8, 9], logprobs=logprobs)
+        assert find_digits("is 3", vllm_engine._tokens(untold)) is None
 
 
 def place(token: str, others: list[tuple[str, float]]) -> dict[str, Any]:
