@@ -140,6 +140,7 @@ def _names(params: Params) -> Iterator[str]:
         ("verify.llm.model", params.verify.llm.model, asked),
         ("judge.llm.model", params.judge.llm.model, asked),
         ("judge.second_judge.llm.model", params.judge.second_judge.llm.model, asked),
+        ("judge.second_judge.surprisal.model", params.judge.second_judge.surprisal.model, weights),
         ("train.base", params.train.base, weights),
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),

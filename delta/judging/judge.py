@@ -7,7 +7,7 @@ was asked for and not given is counted as refused; it is never a number.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
@@ -26,11 +26,12 @@ from delta.inference.digit_tokens import MAX_ALTERNATIVES
 from delta.inference.engine import Engine, build_request
 from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
-from delta.judging import rubric
+from delta.judging import rubric, surprisal
 from delta.judging.budget import Budget
 from delta.judging.expectation import expected_votes, mass_outside
 from delta.judging.rubric import DIMENSIONS, RUBRIC, Dimension, Vote
 from delta.judging.rules.rate import NoVote, RulesParams, rate
+from delta.judging.surprisal import SurprisalParams, Token
 from delta.prompts import prompt_files, trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
@@ -61,9 +62,10 @@ class LlmParams(SamplingParams):
 class SecondJudgeParams(StrictModel):
     """Another judge of the same traces, only for agreement: no delta uses its votes."""
 
-    rater: Literal["none", "rules", "llm"]
+    rater: Literal["none", "rules", "llm", "surprisal"]
     rules: RulesParams  # read if rater is "rules"
     llm: LlmParams  # read if rater is "llm"
+    surprisal: SurprisalParams  # read if rater is "surprisal"
 
 
 class JudgeParams(StrictModel):
@@ -108,18 +110,42 @@ def judge_by_rules(
     `no_vote`: by dimension, how many traces the rules could not read; all of their votes are
     refused, and the reason is their justification.
     """
+    rated = (
+        (trace_id, rate(statement, trace, params))
+        for trace_id, statement, trace in progress(inputs, len(inputs))
+    )
+    return _rating_table("rules", params.votes, rated)
+
+
+def judge_by_surprisal(
+    params: SurprisalParams, inputs: list[JudgeInput], tokens: Mapping[str, Sequence[Token] | None]
+) -> tuple[pl.DataFrame, Counts]:
+    """Return the votes by `delta.judging.surprisal.rate`, and counts as `judge_by_rules` does.
+
+    `tokens` are those of each trace, by its id.
+    """
+    rated = (
+        (entry.trace_id, surprisal.rate(entry.trace, tokens[entry.trace_id], params))
+        for entry in inputs
+    )
+    return _rating_table("surprisal", 1, rated)
+
+
+def _rating_table(
+    judge: str, num_votes: int, rated: Iterable[tuple[str, dict[str, list[Vote] | NoVote]]]
+) -> tuple[pl.DataFrame, Counts]:
     rows = []
     no_vote = dict.fromkeys(DIMENSIONS, 0)
-    for trace_id, statement, trace in progress(inputs, len(inputs)):
-        for dimension, votes in rate(statement, trace, params).items():
+    for trace_id, by_dimension in rated:
+        for dimension, votes in by_dimension.items():
             if isinstance(votes, NoVote):
                 no_vote[dimension] += 1
-                row = _rating_row(trace_id, "rules", dimension, [], refused=params.votes)
+                row = _rating_row(trace_id, judge, dimension, [], refused=num_votes)
                 rows.append(row | {"justification": f"No vote: {votes.reason}."})
             else:
-                rows.append(_rating_row(trace_id, "rules", dimension, votes, refused=0))
+                rows.append(_rating_row(trace_id, judge, dimension, votes, refused=0))
     refused = sum(row["refused"] for row in rows)
-    counts = {"judge": "rules", "votes": params.votes * len(rows) - refused, "refused": refused}
+    counts = {"judge": judge, "votes": num_votes * len(rows) - refused, "refused": refused}
     return frame_of(rows, RATING), counts | {"no_vote": no_vote}
 
 

@@ -67,6 +67,7 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
         if heavy.search(path.read_text())
     }
     assert importers == {
+        "delta/inference/token_logps.py",
         "delta/inference/vllm_engine.py",
         "delta/data/fetch.py",
         "delta/training/launch.py",

@@ -33,6 +33,7 @@ VALUES = (
     "verify.llm.model",
     "judge.llm.model",
     "judge.second_judge.llm.model",
+    "judge.second_judge.surprisal.model",
     "pairing.chosen",
     "pairing.rejected",
     "train.base",

@@ -34,6 +34,7 @@ def configure(space: DvcWorkspace, url: str, model: Path, key: str | None = None
         content["judge"]["rater"] = "llm"
         content["judge"]["llm"]["model"] = "tiny"
         content["judge"]["second_judge"]["llm"]["model"] = "tiny"
+        content["judge"]["second_judge"]["surprisal"]["model"] = "tiny"
         content["verify"]["llm"]["model"] = "tiny"
         content["train"] |= {"base": "tiny", "max_length": 512}
         for name in GENERATORS:
