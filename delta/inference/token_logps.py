@@ -32,11 +32,12 @@ def token_logps(
         while waiting:
             size = max(1, MAX_LOGITS // (model.config.vocab_size * len(waiting[-1])))
             batch, waiting = waiting[-size:], waiting[:-size]
-            for text, logps in zip(batch, _logps_after(model, prompt, batch), strict=True):
-                yield prompt, text, logps
+            with torch.no_grad():
+                logps = _logps_after(model, prompt, batch)
+            for text, values in zip(batch, logps, strict=True):
+                yield prompt, text, values
 
 
-@torch.no_grad()
 def _logps_after(model: Any, prompt: Tokens, texts: Sequence[Tokens]) -> list[list[float]]:
     lengths = [len(text) for text in texts]
     ids = torch.zeros(len(texts), max(lengths), dtype=torch.long)

@@ -40,7 +40,7 @@ def vote(trace: str, dimension: str, statement: str = DUCKS) -> Vote | None:
     return None if isinstance(reading, NoVote) else cast_vote(reading)
 
 
-def scores(trace: str, statement: str = DUCKS) -> list[int | None]:
+def scores(trace: str, statement: str = DUCKS) -> list[float | None]:
     votes = [vote(trace, dimension, statement) for dimension in DIMENSIONS]
     return [None if each is None else each.score for each in votes]
 
@@ -290,7 +290,7 @@ def test_votes_are_fixed_by_the_text_the_seed_and_their_number() -> None:
     three = rate(DUCKS, wrong, RulesParams(votes=3, seed=1))["computational_precision"]
     assert not isinstance(votes, NoVote)
     assert three == votes[:3]
-    found: set[int] = set()
+    found: set[float] = set()
     for seed in range(20):
         others = rate(DUCKS, wrong, RulesParams(votes=5, seed=seed))["computational_precision"]
         assert not isinstance(others, NoVote)

@@ -108,6 +108,7 @@ def test_log_probabilities_are_those_of_one_plain_pass_per_text(tmp_path: Path) 
     )
     model = LlamaForCausalLM(config).eval()
     model.save_pretrained(tmp_path)
+    texts: dict[tuple[int, ...], list[tuple[int, ...]]]
     texts = {(1, 2, 3): [(4, 5), (6,), (4, 5), (), (7, 8, 9, 10)], (2,): [(4, 5)]}
     found = {
         (prompt, text): logps for prompt, text, logps in token_logps(tmp_path, "float32", texts)
