@@ -45,7 +45,7 @@ def scores(trace: str, statement: str = DUCKS) -> list[float | None]:
     return [None if each is None else each.score for each in votes]
 
 
-def score(trace: str, dimension: str, statement: str = "") -> int | None:
+def score(trace: str, dimension: str, statement: str = "") -> float | None:
     return scores(trace, statement)[DIMENSIONS.index(dimension)]
 
 
@@ -352,8 +352,8 @@ def test_any_text_gives_scores_from_1_to_5_or_no_vote(statement: str, trace: str
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows are not in this checkout")
 def test_correct_real_solutions_score_above_incorrect_ones() -> None:
-    correct: list[tuple[int, float]] = []
-    incorrect: list[tuple[int, float]] = []
+    correct: list[tuple[float, float]] = []
+    incorrect: list[tuple[float, float]] = []
     with REAL.open(encoding="utf-8", newline="\n") as rows:
         for _, row in zip(range(300), rows, strict=False):
             question = json.loads(row)
