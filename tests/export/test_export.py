@@ -19,7 +19,7 @@ from delta.core.files import write_counts
 from delta.core.params import read_all
 from delta.evaluation.cut_answers import NOTES
 from delta.export import card, dataset, provenance
-from tests.helpers.example_pairs import example_pairs, write_workspace
+from tests.helpers.example_pairs import TOY_PROFILE, example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import LIMITS
 from tests.helpers.toy_export import (
@@ -177,10 +177,22 @@ def test_the_card_lists_the_prompt_files_that_were_used() -> None:
     assert list(hashes) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
 
 
+def test_the_card_of_a_solvers_traces_states_the_rates_of_its_faults(tmp_path: Path) -> None:
+    laptop = read_all(ROOT / "params.yaml")
+    facts = toy_card_facts(**laptop)
+    export_toy(tmp_path / "out", facts)
+    header, text = read_card(tmp_path / "out")
+    assert header["license"] == "apache-2.0"
+    assert "| chosen | solver-strong | solver | 4 | none | none | none | none |" in text
+    rates = "wrong operation 0.09, slip 0.09, invented number 0.09, omitted step 0.3"
+    assert "The traces of `solver-weak` are worked solutions" in text
+    assert f"planted in them: {rates}, " in text
+
+
 def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
-    content = read_all(ROOT / "params.yaml")
+    content = read_all(TOY_PROFILE)
     models = content["models"]
-    (name,) = [name for name in models if name.startswith("smollm2")][:1]
+    (name,) = models
     models |= {name: {"hub": {"repository": "a/b", "revision": "d" * 40, "code": False}}}
     export_toy(tmp_path / "out", toy_card_facts(models=models))
     header, text = read_card(tmp_path / "out")
@@ -191,7 +203,7 @@ def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
 
 
 def test_a_judge_with_a_second_judge_is_not_called_unvalidated(tmp_path: Path) -> None:
-    judge = read_all(ROOT / "params.yaml")["judge"]
+    judge = read_all(TOY_PROFILE)["judge"]
     judge["second_judge"]["rater"] = "rules"
     export_toy(tmp_path / "out", toy_card_facts(judge=judge))
     assert "was not validated" not in read_card(tmp_path / "out")[1]
@@ -201,11 +213,11 @@ def test_an_export_holds_no_path_secret_or_host_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
-    content = read_all(ROOT / "params.yaml")
+    content = read_all(TOY_PROFILE)
     file = {"file": {"path": SECRET, "sha256": "e" * 64}}
     table = {"table": {"data": file, "statement": "prompt", "gold_answer": None}}
     sources = content["problems"]["sources"] | {"mine": table}
-    (name,) = [name for name in content["models"] if name.startswith("smollm2")][:1]
+    (name,) = content["models"]
     models = content["models"] | {name: {"folder": {"path": SECRET, "sha256": "f" * 64}}}
     engine = content["engine"]
     server = {"base_urls": ["http://private.example:8000/v1"], "key": None, **LIMITS}

@@ -18,6 +18,7 @@ from delta.prompts import prompt_files
 from delta.report.viewer import pair_page
 from tests.helpers.import_closure import ROOT
 
+TOY_PROFILE = ROOT / "profiles/smoke.yaml"
 DELTAS = ("factuality", "step_coherence")
 RUN = pair_page.RunSummary("strong > weak", "strong", "weak", "top", "factuality")
 
@@ -135,8 +136,8 @@ def rating_row(trace_id: str, dimension: str) -> dict[str, Any]:
 
 
 def write_workspace(folder: Path, run: ExamplePairs) -> None:
-    """Write the tables of the run and the laptop profile, as a workspace has after `dvc repro`."""
-    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    """Write the tables of the run and the smoke profile, as a workspace has after `dvc repro`."""
+    shutil.copy(TOY_PROFILE, folder / "params.yaml")
     pairing = params.get("pairing", folder / "params.yaml")
     data = folder / paths.DATA
     tables.write(data / "selected.parquet", run.selected, SELECTED)

@@ -1,4 +1,4 @@
-"""A dataset exported from toy pairs, with the laptop profile's parameters."""
+"""A dataset exported from toy pairs, with the smoke profile's parameters."""
 
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,19 @@ from delta.core.git import GitState
 from delta.core.params import read_all, validate
 from delta.export import dataset
 from delta.export.provenance import CardFacts
-from tests.helpers.example_pairs import ExamplePairs, example_pairs
-from tests.helpers.import_closure import ROOT
+from tests.helpers.example_pairs import TOY_PROFILE, ExamplePairs, example_pairs
 
 TEXTS = [("good one", "bad"), ("good two", "worse"), ("good three", "worst")]
 PROMPT = "Please reason step by step, and put your final answer within \\boxed{}.\n\nWhat is 0 + 1?"
 
 
-def laptop_params(**changes: Any) -> Params:
-    """Return the laptop profile with `changes` for whole sections."""
-    content = read_all(ROOT / "params.yaml") | changes
-    return validate("", Params, content)
+def toy_params(**changes: Any) -> Params:
+    """Return the smoke profile with `changes` for whole sections."""
+    return validate("", Params, read_all(TOY_PROFILE) | changes)
 
 
 def toy_card_facts(**changes: Any) -> CardFacts:
-    """Return the facts of the toy run with the laptop profile's parameters."""
-    content = read_all(ROOT / "params.yaml")
-    pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
+    """Return the facts of the toy run with `changes` for whole sections of the parameters."""
     counts: dict[str, Any] = {
         "problems": {"drawn": 5, "kept": 3, "dropped": {"in_benchmark": 1, "duplicate": 1}},
         "pair": {"recipe": "strong > weak", "pairs": 3, "dropped": {}},
@@ -40,7 +36,7 @@ def toy_card_facts(**changes: Any) -> CardFacts:
         },
     }
     return CardFacts(
-        params=laptop_params(pairing=pairing, **changes),
+        params=toy_params(**changes),
         params_sha256="a" * 64,
         counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
