@@ -16,7 +16,11 @@ CHANNELS_REPLY = Assumption(
     1_200, "tokens in a guided reply after reasoning at medium effort: 800 and 400 of JSON"
 )
 PLAIN_REPLY = Assumption(500, "tokens in a reply of a model that does not reason")
+WORKED_REPLY = Assumption(
+    50, "tokens in a solver's solution, and in a reply of a model trained on worked solutions"
+)
 PROBLEM_PROMPT = Assumption(200, "tokens in a problem's prompt")
+ARITHMETIC_PROMPT = Assumption(65, "tokens in the prompt of a problem of `arithmetic`")
 RUBRIC_PROMPT = Assumption(700, "tokens in a judge's prompt besides the trace")
 CHARACTERS = Assumption(4, "characters a token, on disk twice: in the cache, and packed in tables")
 UNRESOLVED = Assumption(0.3, "of the traces go to the model that compares answers")

@@ -10,9 +10,10 @@ from delta.check import Params, max_pairs
 from delta.core import paths
 from delta.core.schemas import SELECTED, TRACE
 from delta.inference import chat_formats
-from delta.inference.config import Price, ServingParams, WeightlessServingParams
-from delta.inference.generate import SampledParams
+from delta.inference.config import Price, ServingParams
+from delta.inference.generate import SampledParams, SolvedParams
 from delta.plan.assumptions import (
+    ARITHMETIC_PROMPT,
     ATTENTION,
     CHANNELS_REPLY,
     CPU_ENGINE_S,
@@ -21,6 +22,7 @@ from delta.plan.assumptions import (
     PROBLEM_PROMPT,
     REASONING_REPLY,
     RUBRIC_PROMPT,
+    WORKED_REPLY,
 )
 from delta.plan.model_sizes import Size
 from delta.plan.requests import (
@@ -86,10 +88,13 @@ def uses_gpu(params: Params) -> bool:
     return engine_uses_gpu(params) or params.train.bf16
 
 
-def reply_tokens(serving: ServingParams | WeightlessServingParams, max_tokens: int) -> float:
-    """Return the assumed tokens of a reply in this chat format, at most `max_tokens`."""
-    chat_format = chat_formats.load(serving.chat_format)
-    if chat_format.begins is None:
+def reply_tokens(params: Params, model: str, max_tokens: int) -> float:
+    """Return the assumed tokens of a reply of this model, at most `max_tokens`."""
+    chat_format = chat_formats.load(params.serving[model].chat_format)
+    weights = params.train.base if model == paths.POLICY else model
+    if weights in params.sft_models:
+        assumed = WORKED_REPLY
+    elif chat_format.begins is None:
         assumed = PLAIN_REPLY
     else:
         assumed = CHANNELS_REPLY if chat_format.channels else REASONING_REPLY
@@ -99,8 +104,8 @@ def reply_tokens(serving: ServingParams | WeightlessServingParams, max_tokens: i
 def trace_tokens(params: Params, generator: str) -> float:
     entry = params.generators[generator]
     if isinstance(entry, SampledParams):
-        return reply_tokens(params.serving[entry.model], entry.max_tokens)
-    return REASONING_REPLY.value
+        return reply_tokens(params, entry.model, entry.max_tokens)
+    return (WORKED_REPLY if isinstance(entry, SolvedParams) else REASONING_REPLY).value
 
 
 def request_cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Cost:
@@ -156,7 +161,7 @@ def request_tokens(params: Params, group: RequestGroup) -> Tokens:
     to_ask = group.to_ask or 0
     prompt = group.prompt_tokens or _prompt_tokens(params, group)
     reply = group.reply_tokens
-    reply = reply or reply_tokens(params.serving[group.model], group.max_tokens)
+    reply = reply or reply_tokens(params, group.model, group.max_tokens)
     prompts = min(to_ask, (group.total or 0) / group.per_prompt)
     return Tokens(prompt * prompts, prompt * to_ask, reply * to_ask, group.max_tokens * to_ask)
 
@@ -170,11 +175,21 @@ def server_bill(tokens: Tokens, price: Price) -> Bill:
 def _prompt_tokens(params: Params, group: RequestGroup) -> float:
     if group.stage == "verify":  # the problem and what follows the reasoning
         return PROBLEM_PROMPT.value + PLAIN_REPLY.value
+    if group.stage == "evaluate":
+        source = params.benchmarks[group.name.split()[1]].source
+        return (ARITHMETIC_PROMPT if source.format == "arithmetic" else PROBLEM_PROMPT).value
     if group.stage != "judge":
-        return PROBLEM_PROMPT.value
+        return problem_tokens(params)
     limit = params.serving[group.model].max_model_len - group.max_tokens
     whole = RUBRIC_PROMPT.value + trace_tokens(params, group.name.split()[0])
     return min(limit, whole)  # longer traces lose their middle
+
+
+def problem_tokens(params: Params) -> float:
+    """Return the assumed tokens of the prompt of one of the run's problems."""
+    sources = params.problems.sources.values()
+    is_arithmetic = all(source.arithmetic is not None for source in sources)
+    return (ARITHMETIC_PROMPT if is_arithmetic else PROBLEM_PROMPT).value
 
 
 def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
@@ -262,4 +277,4 @@ def _side_tokens(workspace: Workspace, generator: str) -> float:
         tokens = traces.select("prompt_tokens", "completion_tokens").drop_nulls()
         if tokens.height:
             return float(tokens.sum_horizontal().sum()) / tokens.height
-    return PROBLEM_PROMPT.value + trace_tokens(workspace.params, generator)
+    return problem_tokens(workspace.params) + trace_tokens(workspace.params, generator)

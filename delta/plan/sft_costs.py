@@ -1,6 +1,6 @@
 """Estimate what the training of the models of `sft_models` takes."""
 
-from delta.plan.assumptions import PROBLEM_PROMPT
+from delta.plan.assumptions import ARITHMETIC_PROMPT, WORKED_REPLY
 from delta.plan.costs import TrainingCost, training_hours, uses_gpu
 from delta.plan.model_sizes import Sizes
 from delta.plan.requests import AT_MOST, Workspace
@@ -14,7 +14,7 @@ def sft_costs(workspace: Workspace, sizes: Sizes, gpu: Gpu) -> dict[str, Trainin
         if workspace.settled(f"sft@{name}"):
             continue
         train, size = model.train_params(), sizes[name]
-        side = min(train.max_length, PROBLEM_PROMPT.value)  # prompt and solution
+        side = min(train.max_length, ARITHMETIC_PROMPT.value + WORKED_REPLY.value)
         solutions, hours = model.max_problems, None
         if size is not None:
             flops = training_flops(gpu if uses_gpu(workspace.params) else None, train.bf16)

@@ -43,9 +43,16 @@ def test_tokens_are_those_of_cached_replies_or_assumed() -> None:
     [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)],
 )
 def test_a_reply_is_as_long_as_its_family_makes_it(chat_format: str, tokens: int) -> None:
-    serving = params_with().serving[MODEL].model_copy(update={"chat_format": chat_format})
-    assert costs.reply_tokens(serving, 32_768) == tokens
-    assert costs.reply_tokens(serving, 256) == 256
+    params = params_with(lambda p: p["serving"][MODEL].update(chat_format=chat_format))
+    assert costs.reply_tokens(params, MODEL, 32_768) == tokens
+    assert costs.reply_tokens(params, MODEL, 256) == 256
+
+
+def test_a_model_trained_on_worked_solutions_replies_as_they_are() -> None:
+    assert LAPTOP.train.base == "warm"
+    assert [costs.reply_tokens(LAPTOP, name, 160) for name in ("warm", "policy")] == [50, 50]
+    assert costs.trace_tokens(LAPTOP, "early") == 50
+    assert costs.trace_tokens(LAPTOP, "solver-weak") == 50
 
 
 def gpu_rates(serving: Any, size: Size, prompt: float, reply: float, each: int = 1) -> Rates:
@@ -278,6 +285,6 @@ def test_a_model_trained_on_worked_solutions_takes_the_hours_of_its_steps() -> N
         H100,
     ).values()
     assert warm.max_problems == cost.pairs == 48
-    assert cost.tokens == 12 * 4 * min(warm.max_length, 200)
+    assert cost.tokens == 12 * 4 * (65 + 50)
     flop = 6 * 1.05 * known.parameters * cost.tokens
     assert cost.hours == pytest.approx(flop / 9e10 / 3_600)
