@@ -208,7 +208,8 @@ def test_the_stage_itself_then_asks_nothing(
     assert asked > 0
     module = importlib.import_module(f"stages.{stage}")
     client = ModelClient(engine, "f" * 64, 2_000, params.engine)
-    monkeypatch.setattr(module, "open_model", lambda _: client)
+    asker = "delta.judging.rate_traces" if stage == "judge" else module.__name__
+    monkeypatch.setattr(f"{asker}.open_model", lambda _: client)
     console = Console(io.StringIO())
     module.main(console, "zero-shot")
     if stage == "judge":
