@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from delta.core.params import StrictModel
+from delta.core.params import Name, StrictModel
 from delta.core.paths import POLICY
 
 
@@ -19,12 +19,12 @@ class EvaluationSampling(StrictModel):
 class EvaluatedModelParams(StrictModel):
     """A model with a number of worked examples; each combination has a name."""
 
-    model: str  # a name in `models`, or "policy"
+    model: str  # a name in `models` or `sft_models`, or "policy"
     examples: Annotated[int, Field(ge=0)]  # worked examples before each question
 
 
 class EvaluationParams(StrictModel):
-    models: Annotated[dict[str, EvaluatedModelParams], Field(min_length=1)]
+    models: Annotated[dict[Name, EvaluatedModelParams], Field(min_length=1)]
     sampling: EvaluationSampling
 
 

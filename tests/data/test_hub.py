@@ -131,7 +131,9 @@ def test_after_a_kill_only_unfinished_files_are_downloaded_again(hub: Hub, tmp_p
     process = subprocess.Popen(command, cwd=ROOT, env=env)
     cache = tmp_path / "home/hub/models--own--sharded"
     for _ in range(600):
-        if hub.downloads(SHARDS[1]) and (cache / "snapshots" / FIRST / SHARDS[0]).exists():
+        is_there = (cache / "snapshots" / FIRST / SHARDS[0]).exists()
+        unfinished = len(list((cache / "blobs").glob("*.incomplete")))
+        if hub.downloads(SHARDS[1]) and is_there and unfinished == 1:
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)

@@ -78,6 +78,6 @@ def test_every_row_of_mmlu_pro_is_a_question(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_of_humaneval_has_164_problems() -> None:
-    laptop = yaml.safe_load((ROOT / "params.yaml").read_text())["benchmarks"]["humaneval"]
-    rows, _ = read_questions(laptop | {"questions": None})
+    smoke = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())["benchmarks"]["humaneval"]
+    rows, _ = read_questions(smoke | {"questions": None})
     assert len(rows) == 164

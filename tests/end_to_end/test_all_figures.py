@@ -19,7 +19,7 @@ from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.reference_run import ReferenceRun
 from tests.helpers.workspace import DvcWorkspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_every_distinct_run_has_a_complete_result(space: DvcWorkspace) -> None:
             "long-sums": 4,
             "humaneval": 3,
         }
-        assert result["counts"]["train"]["pairs_kept"] >= 3
+        assert result["counts"]["train"]["pairs_kept"] >= 2
 
 
 @pytest.mark.parametrize(

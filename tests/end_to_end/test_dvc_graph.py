@@ -133,6 +133,7 @@ def chain(generator: str) -> set[str]:
     return items | {"analyze", "summary", "report"}
 
 
+ON_WARM = JUDGED | FROM_SELECT | {"certify"}  # base of the policy, and model of a second rater
 OF_EARLY = chain("early") | chain("early-hot")  # from the first of sft_models
 AT_SERVER = {"chat_format": "plain", "server": {"revision": "another", "accepts": "vllm"}}
 RERUNS: list[tuple[str, Any, set[str]]] = [
@@ -141,8 +142,8 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
         "0" * 64,
         items_of("fetch", FIRST) | SFT | OF_EARLY | VERIFIED | ON_BASE | FROM_PAIR | {"certify"},
     ),
-    ("sft_models.early.seed", 99, SFT | OF_EARLY | ON_BASE | FROM_TRAIN),
-    ("sft_models.warm.seed", 99, {"sft@warm", "evaluate@warm"} | FROM_TRAIN),
+    ("sft_models.early.seed", 99, SFT | OF_EARLY | ON_BASE | ON_WARM),
+    ("sft_models.warm.seed", 99, {"sft@warm", "evaluate@warm"} | ON_WARM),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
     ("engine.vllm.enforce_eager", False, GENERATED | ON_BASE | FROM_PAIR | {"certify"}),
     ("serving.policy.max_num_seqs", 8, ON_POLICY | {"report"}),

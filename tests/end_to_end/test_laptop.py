@@ -21,7 +21,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
 
 def test_a_run_writes_scores_and_figures(space: DvcWorkspace) -> None:
     output = space.run("python", "-m", "delta", "repro")
-    num_stages = 1 + 3 + 1 + 3 * 3 + 4 + 4 + 3  # as the laptop's own
+    num_stages = 1 + 3 + 1 + 3 * 3 + 5 + 4 + 3
     places = re.findall(r"^stage (\d+) of (\d+): .+ \(.+\)$", output, re.MULTILINE)
     assert places == [(str(place), str(num_stages)) for place in range(1, num_stages + 1)]
     assert not re.search(r"[{}]|Running stage|Traceback", output), output

@@ -76,7 +76,7 @@ def test_every_stage_of_the_graph_ran_once(space: DvcWorkspace) -> None:
     models, generators = len(params.models), len(params.generators)
     evaluated = len(params.evaluation.models)
     assert len(ran) == len(set(ran))
-    assert len(ran) == models + benchmarks + 1 + 3 * generators + 4 + evaluated + 3
+    assert len(ran) == models + benchmarks + 1 + 3 * generators + 5 + evaluated + 3
 
 
 def test_problems_traces_verdicts_and_ratings_add_up(space: DvcWorkspace) -> None:
@@ -215,6 +215,7 @@ def test_an_experiment_changes_one_key_of_the_papers_profile(space: DvcWorkspace
         "mode": "length_matched",
         "by": "step_coherence",
         "k": SELECTED,
+        "quantile": None,
         "seed": 6,
     }
 

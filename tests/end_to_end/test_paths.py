@@ -26,8 +26,9 @@ from tests.helpers.workspace import DvcWorkspace
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 WRITTEN = ("outs", "metrics", "plots")
-SECTIONS = ("models", "generators", "benchmarks", "evaluation.models")
+SECTIONS = ("models", "sft_models", "generators", "benchmarks", "evaluation.models")
 VALUES = (
+    "sft_models.warm.base",
     "generators.early.model",
     "evaluation.models.policy.model",
     "verify.llm.model",

@@ -9,7 +9,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-KEY, STAGE = "train.dpo.learning_rate", "questions@products"
+KEY, STAGE = "train.dpo.learning_rate", "questions@sums"
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,12 @@
 Otherwise only sizes and hardware differ from the recipe.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from delta.core import fingerprint
+from delta.core.digests import sha256_of
 from tests.helpers import benchmark_rows, openr1_rows
 from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
@@ -40,6 +42,19 @@ def openr1(folder: Path) -> dict[str, Any]:
     return source.model_dump(exclude_none=True)
 
 
+def prmbench(folder: Path) -> dict[str, Any]:
+    """Write a row as in PRMBench and return the source that reads it."""
+    row = {
+        "original_question": "What is 1 + 2?",
+        "original_process": ["1. Add.", "2. 1 + 2 = 3."],
+        "modified_process": ["1. Add.", "2. 1 + 2 = 4."],
+        "classification": "counterfactual",
+    }
+    path = folder / "prmbench.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    return {"file": {"path": str(path), "sha256": sha256_of(path)}}
+
+
 def create_paper_workspace(
     folder: Path, server: FakeServer, profile: str = "paper"
 ) -> DvcWorkspace:
@@ -64,6 +79,8 @@ def create_paper_workspace(
                 content["models"][name] = {"folder": source}
         content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
         content["problems"]["sample"] = PROBLEMS - 4
+        content["certify"]["pairs"] = 8
+        content["certify"]["sources"]["prmbench"]["data"] = prmbench(fixtures)
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED[profile]}
         recordings = [name for name, model in content["models"].items() if "recording" in model]

@@ -15,7 +15,7 @@ LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"]}
 def check_with(dtypes: tuple[str, str], rate: float, method: str = "dpo", **train: Any) -> None:
     """Check the committed file with dtypes of base and policy and a learning rate of `method`."""
     content = copy.deepcopy(CONTENT)
-    content["serving"]["smollm2-135m"]["dtype"], content["serving"]["policy"]["dtype"] = dtypes
+    content["serving"]["warm"]["dtype"], content["serving"]["policy"]["dtype"] = dtypes
     content["train"] |= {"method": method, **train}
     content["train"][method]["learning_rate"] = rate
     check_content(content, "params.yaml")
@@ -70,7 +70,7 @@ def test_base_and_policy_are_compared_in_one_dtype(dtypes: tuple[str, str]) -> N
     with pytest.raises(InputError) as caught:
         check_with(dtypes, 1e-4)
     assert str(caught.value) == (
-        f"params.yaml: serving.policy.dtype = '{dtypes[1]}': serving.smollm2-135m.dtype is "
+        f"params.yaml: serving.policy.dtype = '{dtypes[1]}': serving.warm.dtype is "
         f"'{dtypes[0]}', and evaluation.models compares the two; expected one dtype, so that the "
         "difference is not of rounding"
     )
