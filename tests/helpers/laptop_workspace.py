@@ -110,7 +110,7 @@ def _write_traces() -> None:
         tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
         tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
         tables.write(paths.second_ratings(name), tables.frame_of([], RATING), RATING)
-    problems = [{"problem_id": problem, "statement": f"State {problem}."} for problem in ids]
+    problems = [_problem(problem, source) for problem in ids]
     tables.write(paths.PROBLEMS, tables.frame_of(problems, PROBLEM), PROBLEM)
     pairs = [
         {
@@ -125,6 +125,14 @@ def _write_traces() -> None:
         for problem in ids
     ]
     tables.write(paths.PAIRS, tables.frame_of(pairs, PAIR), PAIR)
+
+
+def _problem(problem_id: str, source: random.Random) -> Row:
+    """Return a sum of three numbers with its steps."""
+    a, b, c = (source.randint(1, 9) for _ in range(3))
+    steps = [[a, "+", b, a + b], [a + b, "+", c, a + b + c]]
+    row: Row = {"problem_id": problem_id, "statement": f"What is {a} + {b} + {c}?"}
+    return row | {"gold_answer": str(a + b + c), "metadata": json.dumps({"steps": steps})}
 
 
 def _rating(trace_id: str, dimension: str, vote: int) -> Row:
@@ -167,7 +175,16 @@ def _result(spec: RunSpec, pairs: int, fraction: float) -> Result:
         seconds=None,
         counts={
             "pair": {"pairs": PROBLEMS},
-            "select": {"pairs": PROBLEMS, "selected": pairs},
+            "select": {
+                "pairs": PROBLEMS,
+                "selected": pairs,
+                "mean_delta": dict.fromkeys(DIMENSIONS, 0.5),
+                "mean_delta_selected": 1.5,
+                "mean_rating_selected": {
+                    "chosen": dict.fromkeys(DIMENSIONS, 4.5),
+                    "rejected": dict.fromkeys(DIMENSIONS, 3.0),
+                },
+            },
             "train": {"pairs_kept": pairs, "machine": MACHINE},
         },
         scores=scores,

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from delta.report.context import PAPER_FIGURES
+from delta.report.figures.further import FURTHER_ROWS
 from delta.report.html import labels
 from tests.helpers.browser import horizontal_overflow, open_page
 from tests.helpers.laptop_workspace import MACHINE, write_workspace
 
 pytestmark = pytest.mark.slow
 
-PICTURES = ["this-run", "accuracy", "training", "deltas", *PAPER_FIGURES]
+PICTURES = ["this-run", "accuracy", "training", "deltas", *PAPER_FIGURES, *FURTHER_ROWS]
 GRID: dict[str, Any] = {
     "always": {"selector.mode": "top"},
     "vary": {
