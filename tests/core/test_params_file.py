@@ -15,7 +15,7 @@ from delta.check import Params, check
 from delta.core import params
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
-from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
+from tests.helpers.params_file import CONTENT, DPO, RATE, TEXT, message_for, refusal
 from tests.helpers.pipeline_workspace import LIMITS
 
 WHOLE: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -77,7 +77,7 @@ def test_a_file_without_valid_parameters_is_refused_quickly(tmp_path: Path, name
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_small_number_is_read_in_every_spelling(tmp_path: Path, spelling: str) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(TEXT.replace(f"{DPO}1.0e-5", f"{DPO}{spelling}"), encoding="utf-8")
+    file.write_text(TEXT.replace(f"{DPO}{RATE}", f"{DPO}{spelling}"), encoding="utf-8")
     assert check(file).train.dpo.learning_rate == SPELLINGS[spelling]
 
 

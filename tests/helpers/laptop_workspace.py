@@ -1,7 +1,7 @@
 """A workspace as `dvc repro` leaves it on the laptop profile, with made-up texts and votes.
 
-The stages select, analyze, summary and report run for real on it. Scores are near those of the
-real run; the results of experiments are those in metrics/runs/.
+The stages select, analyze, certify, summary and report run for real on it. Scores are near those
+of the real run; the results of experiments are made up.
 """
 
 import contextlib
@@ -9,9 +9,7 @@ import io
 import json
 import os
 import random
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +23,16 @@ from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import score
 from delta.experiments import results
-from delta.experiments.grid import ExperimentParams, expand_grid, with_changes
-from delta.experiments.results import AnswerCounts
+from delta.experiments.grid import ExperimentParams, RunSpec, expand_grid, with_changes
+from delta.experiments.results import AnswerCounts, Result
 from delta.judging.rubric import DIMENSIONS
+from delta.stats.intervals import wilson
 from stages import analyze, certify, report, select, summary
 from tests.helpers.import_closure import ROOT
 
 PROBLEMS = 53
-BASE = "warm"
-KNOWN_RESULT = "63158e00b481"  # of 16 random pairs
-# Fractions of right answers by benchmark. A model that is not boxing answers only in other forms.
+OF_PAPER = 0.6  # fraction of right answers of a run of the repository's experiments
+# Fractions of right answers by benchmark.
 SCORES = {
     "early": {"sums": 0.45, "mixed": 0.2, "words": 0.25},
     "warm": {"sums": 0.7, "mixed": 0.35, "words": 0.4},
@@ -49,15 +47,14 @@ def write_workspace(
     policy: dict[str, float] | None = None,
     own: dict[str, float] | None = None,
 ) -> None:
-    """Write the inputs of the four stages to `folder`, and run the stages.
+    """Write the inputs of the stages to `folder`, and run the stages.
 
     `changes` are dotted parameters that differ from params.yaml, `policy` the policy's fractions of
     right answers, and `own` those of runs of own experiments by name without key; other runs of
-    these have no result.
+    these have no result. All runs of params.yaml's own experiments have one.
     """
     with _inside(folder):
         _write_params(changes or {})
-        shutil.copytree(ROOT / "metrics/runs", paths.RUNS, dirs_exist_ok=True)
         _write_results(own or {})
         _write_traces()
         for stage in (select, analyze, certify):
@@ -113,7 +110,7 @@ def _write_traces() -> None:
         tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
         tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
         tables.write(paths.second_ratings(name), tables.frame_of([], RATING), RATING)
-    problems = [{"problem_id": problem, "statement": f"State {problem}."} for problem in ids]
+    problems = [_problem(problem, source) for problem in ids]
     tables.write(paths.PROBLEMS, tables.frame_of(problems, PROBLEM), PROBLEM)
     pairs = [
         {
@@ -130,51 +127,69 @@ def _write_traces() -> None:
     tables.write(paths.PAIRS, tables.frame_of(pairs, PAIR), PAIR)
 
 
+def _problem(problem_id: str, source: random.Random) -> Row:
+    """Return a sum of three numbers with its steps."""
+    a, b, c = (source.randint(1, 9) for _ in range(3))
+    steps = [[a, "+", b, a + b], [a + b, "+", c, a + b + c]]
+    row: Row = {"problem_id": problem_id, "statement": f"What is {a} + {b} + {c}?"}
+    return row | {"gold_answer": str(a + b + c), "metadata": json.dumps({"steps": steps})}
+
+
 def _rating(trace_id: str, dimension: str, vote: int) -> Row:
     row: Row = {"trace_id": trace_id, "judge": "rules", "dimension": dimension}
     return row | {"votes": [vote], "refused": 0}
 
 
-def _write_results(fractions: dict[str, float]) -> None:
-    """Write results of own experiments: copies of one of the repository, with other answers."""
-    known = results.read(KNOWN_RESULT)
-    assert known is not None
+def _write_results(own: dict[str, float]) -> None:
+    """Write results of experiments: those of `own` with these fractions of right answers."""
     content = params.read_all()
+    of_paper = params.load_sections("experiments", ExperimentParams, ROOT / "params.yaml")
     for name, experiment in params.load_sections("experiments", ExperimentParams).items():
         for spec in expand_grid(content, name, experiment):
-            fraction = fractions.get("-".join([name, *spec.axes.values()]))
+            fraction = own.get("-".join([name, *spec.axes.values()]))
+            if fraction is None and name in of_paper:
+                fraction = OF_PAPER
             if fraction is not None:
-                source = random.Random(spec.key)
-                benchmarks = params.load_sections("benchmarks", BenchmarkParams)
-                answers = {
-                    benchmark: AnswerCounts(
-                        1,
-                        tuple(int(source.random() < fraction) for _ in range(own.questions or 0)),
-                    )
-                    for benchmark, own in benchmarks.items()
-                }
-                row = next(iter(known.scores.values()))
-                scores = {
-                    benchmark: row
-                    | {"group": own.group, "n": own.questions}
-                    | {"benchmark_version": _version(benchmark)}
-                    for benchmark, own in benchmarks.items()
-                }
-                train = known.counts["train"] | {"machine": MACHINE}
-                kept = with_changes(content, spec.changes, name)["selector"]["k"]
-                select_counts = known.counts["select"] | {"selected": kept}
-                results.write(
-                    replace(
-                        known,
-                        key=spec.key,
-                        name=spec.name,
-                        commit="0123abcd",
-                        date="2026-11-30",
-                        counts=known.counts | {"select": select_counts, "train": train},
-                        scores=scores,
-                        answers=answers,
-                    )
-                )
+                kept = with_changes(content, spec.changes, name)["selector"]["k"] or PROBLEMS
+                results.write(_result(spec, kept, fraction))
+
+
+def _result(spec: RunSpec, pairs: int, fraction: float) -> Result:
+    """Return the result of a training on this many pairs."""
+    source = random.Random(spec.key)
+    scores, answers = {}, {}
+    for name, benchmark in params.load_sections("benchmarks", BenchmarkParams).items():
+        questions = benchmark.questions or 0
+        correct = tuple(int(source.random() < fraction) for _ in range(questions))
+        interval = wilson(sum(correct) / questions, questions)._asdict()
+        numbers = {"n": questions, "samples": 1, "ungradable": 0, "truncated": 0}
+        named = {"group": benchmark.group, "benchmark_version": _version(name)}
+        scores[name] = interval | numbers | named
+        answers[name] = AnswerCounts(1, correct)
+    return Result(
+        key=spec.key,
+        name=spec.name,
+        changes=spec.changes,
+        commit="0123abcd",
+        date="2026-11-30",
+        seconds=None,
+        counts={
+            "pair": {"pairs": PROBLEMS},
+            "select": {
+                "pairs": PROBLEMS,
+                "selected": pairs,
+                "mean_delta": dict.fromkeys(DIMENSIONS, 0.5),
+                "mean_delta_selected": 1.5,
+                "mean_rating_selected": {
+                    "chosen": dict.fromkeys(DIMENSIONS, 4.5),
+                    "rejected": dict.fromkeys(DIMENSIONS, 3.0),
+                },
+            },
+            "train": {"pairs_kept": pairs, "machine": MACHINE},
+        },
+        scores=scores,
+        answers=answers,
+    )
 
 
 def _version(benchmark: str) -> str:
@@ -214,7 +229,7 @@ def _write_answers(model: str, scores: dict[str, float]) -> None:
             row = {"question_id": f"{name}.{number}", "grader": "math"}
             questions.append(row | {"statement": statement, "gold_answer": gold})
             right = source.random() < scores.get(name, 0.0)
-            answer = _answer(model, f"{first} * {second}", gold, right, source)
+            answer = _answer(f"{first} * {second}", gold, right, source)
             answers.append(row | {"benchmark": name, "sample": 0, "gold_answer": gold} | answer)
         frame = tables.frame_of(answers, ANSWER)
         asked = tables.frame_of(questions, QUESTION)
@@ -224,22 +239,16 @@ def _write_answers(model: str, scores: dict[str, float]) -> None:
     write_counts(paths.score(model), counts, model)
 
 
-def _answer(model: str, task: str, gold: str, right: bool, source: random.Random) -> Row:
-    """Return an answer. The base neither boxes nor finishes; others box nine of ten."""
+def _answer(task: str, gold: str, right: bool, source: random.Random) -> Row:
+    """Return an answer; nine of ten wrong ones have a box, and the others another form."""
     value = gold if right else str(int(gold) + source.randint(1, 9))
-    if model == BASE:
-        text = f"{task} = {value}\n\nLet's think step by step. First, write {task} as a sum"
-        answer: Row = {"outcome": "incorrect", "extracted": None, "reason": "cut"}
-        finish = "length"
-    elif right or source.random() < 0.9:
+    if right or source.random() < 0.9:
         text = f"{task} = {value}. The answer is \\boxed{{{value}}}."
-        answer = {"outcome": "correct" if right else "incorrect", "extracted": value}
+        answer: Row = {"outcome": "correct" if right else "incorrect", "extracted": value}
         answer["reason"] = None if right else "different"
-        finish = "stop"
     else:
         text = f"The result is {value}."
         answer = {"outcome": "incorrect", "extracted": None, "reason": "no_box"}
-        finish = "stop"
     flexible = "correct" if right else "incorrect"
-    answer |= {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
+    answer |= {"text": text, "finish_reason": "stop", "flexible_outcome": flexible}
     return answer | {"completion_tokens": len(text.split())}

@@ -193,39 +193,7 @@ def paper_context(
 
     return ReportContext(
         this_run=example_run(_groups(questions), BASE),
-        experiments={
-            "figure-1": [
-                run
-                for (method, pairs), gains in FIGURE_1.items()
-                for run in runs("figure-1", gains, method=method, pairs=pairs)
-            ],
-            "figure-2": [
-                run
-                for method, loss in (("dpo", 0.0), ("kto", 0.5))
-                for chosen, gains in _by_chosen_generator(loss)
-                for run in runs("figure-2", gains, method=method, chosen=chosen)
-            ],
-            "figure-3": [
-                run
-                for pairs, gains in FIGURE_3.items()
-                for run in runs("figure-3", gains, pairs=pairs)
-            ],
-            "figure-4": [
-                run
-                for by in DIMENSIONS
-                for k, gains in zip(SIZES, FIGURE_4[by], strict=True)
-                for run in runs("figure-4", gains, by=by, k=k)
-            ],
-            "random": [
-                run
-                for place, k in enumerate(SIZES)
-                for run in runs("random", _less(FIGURE_4["signal_to_noise"][place], 1.0), k=k)
-            ],
-            "full": runs("full", (1.98, 3.575, DPO_STEM[4], DPO_CODE[4])),
-            "top": runs("top", TOP, by="mean", k="1000"),
-            "bottom": runs("bottom", _less(TOP, 1.4), by="mean", k="1000"),
-            "length-matched": runs("length-matched", _less(TOP, 1.0), by="mean", k="1000"),
-        },
+        experiments=_figures(runs) | _sets(runs),
         models=_models(questions, answer),
         base=BASE,
         chosen=FULL,
@@ -251,6 +219,47 @@ def paper_context(
         base_model=BASE,
         weak_pair=("s1-7b", WEAK),
     )
+
+
+def _figures(runs: Callable[..., list[Run]]) -> dict[str, list[Run]]:
+    """Return the trainings of figures 1 to 4; `runs` makes those of a configuration."""
+    return {
+        "figure-1": [
+            run
+            for (method, pairs), gains in FIGURE_1.items()
+            for run in runs("figure-1", gains, method=method, pairs=pairs)
+        ],
+        "figure-2": [
+            run
+            for method, loss in (("dpo", 0.0), ("kto", 0.5))
+            for chosen, gains in _by_chosen_generator(loss)
+            for run in runs("figure-2", gains, method=method, chosen=chosen)
+        ],
+        "figure-3": [
+            run for pairs, gains in FIGURE_3.items() for run in runs("figure-3", gains, pairs=pairs)
+        ],
+        "figure-4": [
+            run
+            for by in DIMENSIONS
+            for k, gains in zip(SIZES, FIGURE_4[by], strict=True)
+            for run in runs("figure-4", gains, by=by, k=k)
+        ],
+    }
+
+
+def _sets(runs: Callable[..., list[Run]]) -> dict[str, list[Run]]:
+    """Return the trainings on all pairs and those of the controls."""
+    return {
+        "random": [
+            run
+            for place, k in enumerate(SIZES)
+            for run in runs("random", _less(FIGURE_4["signal_to_noise"][place], 1.0), k=k)
+        ],
+        "full": runs("full", (1.98, 3.575, DPO_STEM[4], DPO_CODE[4])),
+        "top": runs("top", TOP, by="mean", k="1000"),
+        "bottom": runs("bottom", _less(TOP, 1.4), by="mean", k="1000"),
+        "length-matched": runs("length-matched", _less(TOP, 1.0), by="mean", k="1000"),
+    }
 
 
 def _by_chosen_generator(loss: float) -> list[tuple[str, Gains]]:

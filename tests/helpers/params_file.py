@@ -1,6 +1,7 @@
 """The committed params.yaml, and the messages for changes of it."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from tests.helpers.import_closure import ROOT
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 CONTENT = yaml.safe_load(TEXT)
 DPO = "  dpo:\n    learning_rate: "
+RATE = re.search(f"{DPO}([^ ]+)", TEXT)[1]  # as it is written
+K = f"\n  k: {CONTENT['selector']['k']}"
+BY = f"\n  by: {CONTENT['selector']['by']}"
 
 
 def refusal(folder: Path, text: str) -> str:

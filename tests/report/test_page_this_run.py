@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from delta.report.context import PAPER_FIGURES
+from delta.report.figures.further import FURTHER_ROWS
 from delta.report.html import labels
 from tests.helpers.browser import horizontal_overflow, open_page
 from tests.helpers.laptop_workspace import MACHINE, write_workspace
 
 pytestmark = pytest.mark.slow
 
-PICTURES = ["this-run", "accuracy", "training", "deltas", *PAPER_FIGURES]
+PICTURES = ["this-run", "accuracy", "training", "deltas", *PAPER_FIGURES, *FURTHER_ROWS]
 GRID: dict[str, Any] = {
     "always": {"selector.mode": "top"},
     "vary": {
@@ -55,7 +56,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("changed")
     results = {f"sizes-{k}-{seed}": score for k, score in OWN.items() for seed in "123"}
     results.pop("sizes-24-3")
-    policy = {"products": 0.6, "sums": 0.5, "calculations": 0.3}
+    policy = {"sums": 0.9, "mixed": 0.5, "words": 0.3}
     write_workspace(folder, {"experiments.sizes": GRID, "selector.k": 12}, policy, results)
     return Written(folder)
 
@@ -90,7 +91,7 @@ def test_another_parameter_gives_another_first_screen(laptop: Written, changed: 
     for run in (laptop, changed):
         with open_page(run.page) as (tab, _):
             texts.append((tab.locator("h1").inner_text(), tab.locator("#this-run").inner_text()))
-    assert "16 pairs" in texts[0][0]
+    assert "32 pairs" in texts[0][0]
     assert "12 pairs" in texts[1][0]
     assert texts[0][1] != texts[1][1]
 
@@ -134,7 +135,6 @@ def test_an_example_was_wrong_before_and_is_right_after(laptop: Written) -> None
         words = tab.locator(".example").inner_text()
     assert "Before: incorrect" in words
     assert "After: correct" in words
-    assert "cut at the token limit" in words
 
 
 def test_each_score_leads_to_its_questions(laptop: Written) -> None:
@@ -183,8 +183,8 @@ def test_results_that_came_with_the_repository_are_marked_with_the_command_to_ru
     with open_page(laptop.page) as (tab, _):
         words = tab.locator("#figure-1").inner_text()
         runs = tab.locator("#provenance").inner_text()
-    assert re.search(r"4 runs came with the repository: commit \w+; 2026-11-\d\d", words)
-    assert "machine not recorded. Run here: make experiment NAME=figure-1 FORCE=1" in words
+    assert "12 runs came with the repository: commit 0123abcd; 2026-11-30; " in words
+    assert f"{MACHINE}. Run here: make experiment NAME=figure-1 FORCE=1" in words
     assert MACHINE in runs
 
 

@@ -151,7 +151,7 @@ def test_the_stage_writes_both_pages_and_prints_one_line(
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
     stages.viewer.main(Console(screen, "viewer"))
-    line = "viewer: 3 pairs, 2 of them selected; 5 questions, 5 gained and 0 lost\n"
+    line = "viewer: 3 pairs, 2 of them selected; 3 questions, 3 gained and 0 lost\n"
     assert screen.getvalue() == line
     assert (tmp_path / "report" / "pairs" / "index.html").is_file()
     assert (tmp_path / "report" / "answers" / "index.html").is_file()
