@@ -78,7 +78,7 @@ def test_the_mean_time_of_an_experiment_is_that_of_the_results() -> None:
 
 
 def test_the_readme_counts_all_pairs_and_those_of_the_top_sets() -> None:
-    pairs = len(viewer_data(ROOT / "docs/results", "index")["columns"]["deltas"][0])
+    pairs = len(viewer_data(ROOT / "docs/results", "index")["columns"]["deltas"])
     sizes = list(PARAMS["experiments"]["figure-4"]["vary"]["k"])
     assert f"[the {pairs} pairs](docs/results/pairs/index.html)" in README
     assert f"({' and '.join(sizes)} of {pairs} pairs)" in README
