@@ -3,8 +3,8 @@
     make bench NAME=generation_throughput
     python -m bench.generation_throughput 8    # 8 problems instead of 96
 
-The laptop profile's model with three worked examples answers products, four samples each. Our side
-is the step itself: a window of requests, each reply in the cache as it finishes, then the table.
+SmolLM2 of the laptop profile answers products after three worked examples, four samples each. Our
+side is the step itself: a window of requests, each reply in the cache as it finishes, then the table.
 The other side passes all prompts to vLLM at once, already tokenized, with equal seeds, sampling and
 engine settings. Stage evaluate uses the same engine and cache. Each side loads in its own process;
 the clock starts after loading and one warm-up reply.
@@ -34,9 +34,10 @@ from delta.judging.judge import JudgeInput, build_requests
 from delta.prompts.prompt_files import with_instruction
 
 MODEL = "smollm2-135m"
-GENERATOR = "three-shot"
+GENERATOR = SampledParams(
+    model=MODEL, examples=3, samples=4, temperature=0.7, top_p=1.0, max_tokens=48, seed=3
+)
 PROBLEMS = 96
-SAMPLES = 4
 RATED = 8  # traces, for the votes
 TURNS = 3
 CACHE = Path(".bench/models")
@@ -79,12 +80,8 @@ def prepare(number: int) -> tuple[VllmEngine, TraceRequests, Request]:
     serving = PARAMS.serving[MODEL]
     assert isinstance(serving, ServingParams)
     engine = VllmEngine(PARAMS.engine.vllm, serving, folder)
-    sampled = PARAMS.generators[GENERATOR]
-    assert isinstance(sampled, SampledParams)
-    sampled = sampled.model_copy(update={"samples": SAMPLES})
-    requests = list(
-        trace_requests(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
-    )
+    revision = fingerprint.read_fingerprint(folder)
+    requests = list(trace_requests(GENERATOR, engine, revision, problems(number)))
     warm = replace(requests[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
     return engine, requests, warm
 
@@ -112,7 +109,7 @@ def ours(number: int) -> Measurement:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
         generate = cache.cached(engine.generate, max_failed=0.0)
-        traces = pl.concat(generate_traces(GENERATOR, requests, generate, engine.chat_format))
+        traces = pl.concat(generate_traces("three-shot", requests, generate, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
     trace_prompts = prompts.copy()
@@ -126,7 +123,7 @@ def ours(number: int) -> Measurement:
 def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
     """Return the judge's requests on the first samples, each limited to one token."""
     statements = problems(number)["statement"].to_list()
-    examples = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
+    examples = list(zip(statements, texts[:: GENERATOR.samples], strict=True))[:RATED]
     inputs = [JudgeInput(str(place), *pair) for place, pair in enumerate(examples)]
     revision = fingerprint.read_fingerprint(engine.folder)
     requests = build_requests(PARAMS.judge.llm, engine, revision, inputs)
@@ -220,7 +217,7 @@ def main() -> None:
     results.record(
         "generation_throughput",
         "make bench NAME=generation_throughput",
-        f"{number} problems, {SAMPLES} samples each, {first.tokens:,} tokens; equal texts and "
+        f"{number} problems, {GENERATOR.samples} samples each, {first.tokens:,} tokens; equal texts and "
         f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
         f"**{ratio}** (target: at least 0.97); with prefix caching it is "
         f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes_per_trace} votes each on "
