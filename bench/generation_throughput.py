@@ -4,7 +4,7 @@
     python -m bench.generation_throughput 8    # 8 problems instead of 96
 
 SmolLM2 of the laptop profile answers products after three worked examples, four samples each. Our
-side is the step itself: a window of requests, each reply in the cache as it finishes, then the table.
+side is the step itself: a window of requests, each reply in the cache as it finishes, the table.
 The other side passes all prompts to vLLM at once, already tokenized, with equal seeds, sampling and
 engine settings. Stage evaluate uses the same engine and cache. Each side loads in its own process;
 the clock starts after loading and one warm-up reply.
@@ -217,8 +217,8 @@ def main() -> None:
     results.record(
         "generation_throughput",
         "make bench NAME=generation_throughput",
-        f"{number} problems, {GENERATOR.samples} samples each, {first.tokens:,} tokens; equal texts and "
-        f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
+        f"{number} problems, {GENERATOR.samples} samples each, {first.tokens:,} tokens; equal texts "
+        f"and engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
         f"**{ratio}** (target: at least 0.97); with prefix caching it is "
         f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes_per_trace} votes each on "
         f"{min(RATED, number)} traces, prompt tokens cached: {share(first.votes)}.",
