@@ -217,8 +217,8 @@ def main() -> None:
     results.record(
         "generation_throughput",
         "make bench NAME=generation_throughput",
-        f"{number} problems, {GENERATOR.samples} samples each, {first.tokens:,} tokens; equal texts "
-        f"and engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
+        f"{number} problems, {GENERATOR.samples} samples each, {first.tokens:,} tokens; equal "
+        f"texts and engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
         f"**{ratio}** (target: at least 0.97); with prefix caching it is "
         f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes_per_trace} votes each on "
         f"{min(RATED, number)} traces, prompt tokens cached: {share(first.votes)}.",

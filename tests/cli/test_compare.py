@@ -12,6 +12,8 @@ from delta.core import paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER, QUESTION
 from delta.core.types import Row
+from delta.experiments import results
+from delta.experiments.results import Result
 from tests.helpers.import_closure import ROOT
 
 RIGHT = {"outcome": "correct", "text": "<think>hm</think>It is \\boxed{7}.", "answer_start": 17}
@@ -39,8 +41,10 @@ def write_answers(model: str, answers: dict[str, list[Row]]) -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a workspace whose policy is right on 8 questions about products."""
     shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
-    shutil.copytree(ROOT / "metrics/runs", tmp_path / "metrics/runs")
     monkeypatch.chdir(tmp_path)
+    runs = ["figure-1-sft-weak", "figure-1-sft-strong", *(f"figure-4-{n}" for n in range(40))]
+    for key, name in enumerate(runs, 10):
+        results.write(Result(str(key), f"{name}-{key}", {}, "8e7a677", "", 60, {}, {}, {}))
     same = {"long-sums": [WRONG], "humaneval": [WRONG]}
     write_answers("policy", {"products": [RIGHT] * 8 + [CUT]} | same)
     write_answers("zero-shot", {"products": [WRONG] * 8 + [RIGHT]} | same)
@@ -96,9 +100,7 @@ def test_a_wrong_name_lists_all_names_one_a_line(capsys: pytest.CaptureFixture[s
     assert names[:2] == ["zero-shot", "policy"] or names[:2] == ["policy", "zero-shot"]
     runs = [json.loads(path.read_text())["name"] for path in Path("metrics/runs").glob("*.json")]
     assert names[2:] == sorted(runs)
-    several = sum(run.startswith("figure-1-sft") for run in runs)
-    message = f"{several} runs have this name; expected one of figure-1-sft-"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=r"2 runs have this name; expected one of figure-1-sft-"):
         compare.read_answers("figure-1-sft")
 
 
