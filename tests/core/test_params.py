@@ -45,6 +45,11 @@ FLOATS = [
     "judge.llm.top_p",
     "judge.second_judge.llm.temperature",
     "judge.second_judge.llm.top_p",
+    *(
+        f"judge.second_judge.surprisal.{part}.{end}"
+        for part in ("result", "step", "repetition")
+        for end in ("best", "worst")
+    ),
     "judge.max_refused",
     "train.dpo.learning_rate",
     "train.dpo.beta",
@@ -89,7 +94,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "misspelt key of the judge": (
         "    votes: 5                  # paper 3.1.2",
         "    vote: 5",
-        ("judge.llm.vote is not known", "model, votes, max_attempts"),
+        ("judge.llm.vote is not known", "model, votes, expectation"),
     ),
     "quoted number": (
         K,
@@ -118,15 +123,15 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "null": (K, "\n  k: null", ("k is None and mode 'top'", "null with all")),
     "true for a number": (K, "\n  k: true", ("selector.k = True", "valid integer")),
     "k 0": (K, "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
-    "k above all pairs": (K, "\n  k: 103", ("selector.k = 103", "102 pairs", "to 102")),
+    "k above all pairs": (K, "\n  k: 307", ("selector.k = 307", "306 pairs", "to 306")),
     "batch above k": (
         "\n  per_device_train_batch_size: 4 ",
         "\n  per_device_train_batch_size: 49 ",
-        ("train.per_device_train_batch_size = 49", "selector.k is 48", "expected 1 to 48"),
+        ("train.per_device_train_batch_size = 49", "selector.k is 32", "expected 1 to 32"),
     ),
     "more pairs a problem than samples": (
-        "  per_problem: 1",
-        "  per_problem: 5",
+        "  per_problem: 3 ",
+        "  per_problem: 5 ",
         ("pairing.per_problem = 5", "generators.solver-strong has 4 traces", "1 to 4"),
     ),
     "generator not declared": (

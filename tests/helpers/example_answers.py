@@ -7,9 +7,8 @@ from delta.core import params, paths, tables
 from delta.core.schemas import ANSWER, QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Row
+from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.report.viewer.answer_page import BenchmarkAnswers
-
-BASE = "warm"  # of the laptop profile
 
 
 def example_answers(
@@ -72,11 +71,13 @@ def write_answer_tables(
     folder: Path, statements: Sequence[str], before: Sequence[str], after: Sequence[str]
 ) -> None:
     """Write these questions and answers as those of every benchmark of `folder`'s params.yaml."""
-    data = folder / paths.DATA
-    for name in params.get("benchmarks", folder / "params.yaml"):
+    data, profile = folder / paths.DATA, folder / "params.yaml"
+    models = params.load_sections("evaluation.models", EvaluatedModelParams, profile)
+    (base,) = baselines(models, params.get("train.base", profile))
+    for name in params.get("benchmarks", profile):
         answers = example_answers(statements, before, after, name)
         path = data / f"questions/{name}.parquet"
         tables.write(path, frame_of(list(answers.questions), QUESTION), QUESTION)
-        for model, rows in ((BASE, answers.before), (paths.POLICY, answers.after)):
+        for model, rows in ((base, answers.before), (paths.POLICY, answers.after)):
             path = data / f"answers/{model}/{name}.parquet"
             tables.write(path, frame_of(list(rows), ANSWER), ANSWER)
