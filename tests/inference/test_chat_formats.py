@@ -117,7 +117,7 @@ def test_only_vllm_is_told_whether_to_think() -> None:
 
 
 def test_an_unknown_chat_format_and_a_misspelt_effort_are_refused() -> None:
-    with pytest.raises(InputError, match=r"'s2': expected one of plain, nemotron"):
+    with pytest.raises(InputError, match=r"'s2': expected one of plain, .*nemotron"):
         chat_formats.load("s2")
     entry = chat_formats.load("gpt-oss").model_dump() | {"template": {"reasoning_effort": "mediun"}}
     with pytest.raises(ValueError, match="reasoning_effort"):

@@ -1,6 +1,6 @@
 """Each change of parameters costs exactly its own requests, as counted at a real server."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +8,8 @@ import pytest
 
 from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
-from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
+from delta.judging.rubric import RUBRIC, Dimension
 from delta.prompts import prompt_files
 from tests.helpers.scripted_server import ScriptedServer, engine_at
 
@@ -53,10 +53,15 @@ def traces(
     return rows["text"].to_list()
 
 
-def votes(server: ScriptedServer, folder: Path, texts: Iterable[str]) -> list[list[int]]:
+def votes(
+    server: ScriptedServer,
+    folder: Path,
+    texts: Iterable[str],
+    dimensions: Sequence[Dimension] = RUBRIC,
+) -> list[list[int]]:
     engine = engine_at(server.url)
     judge_inputs = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
-    requests = list(build_requests(JUDGE, engine, "weights", judge_inputs))
+    requests = list(build_requests(JUDGE, engine, "weights", judge_inputs, dimensions))
     with ReplyCache(folder) as cache:
         rows, _ = judge_by_llm(
             JUDGE,
@@ -106,18 +111,17 @@ def test_a_change_costs_exactly_its_own_requests(
 
 
 def test_another_rubric_costs_all_ratings_and_no_generation(
-    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, tmp_path: Path
 ) -> None:
     texts = traces(server, tmp_path / "generate", STATEMENTS)
     assert votes(server, tmp_path / "judge", texts) == [[4, 4]] * 30
     assert server.count() == 6 + 12
     votes(server, tmp_path / "judge", texts)
     assert server.count() == 0
-    first = rubric.RUBRIC[0]._replace(success="invents nothing")
-    monkeypatch.setattr(rubric, "RUBRIC", (first, *rubric.RUBRIC[1:]))
+    first = RUBRIC[0]._replace(success="invents nothing")
     assert traces(server, tmp_path / "generate", STATEMENTS) == texts
     assert server.count() == 0
-    votes(server, tmp_path / "judge", texts)
+    votes(server, tmp_path / "judge", texts, (first, *RUBRIC[1:]))
     assert server.count() == 12
 
 
