@@ -85,7 +85,7 @@ def test_a_larger_number_keeps_the_problems_of_a_smaller_one() -> None:
 
 def test_too_few_different_problems_are_an_error() -> None:
     # 1 + 1, 1 + 2 and 2 + 2: an order makes no other problem.
-    two = {"terms": 2, "operators": "+", "lowest": 1, "highest": 2}
+    two: dict[str, Any] = {"terms": 2, "operators": "+", "lowest": 1, "highest": 2}
     assert len(rows_of(source(problems=3, **two))) == 3
     with pytest.raises(InputError, match=r"toy\.arithmetic\.options .* 3 different problems") as e:
         rows_of(source(problems=4, **two))

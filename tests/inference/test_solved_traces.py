@@ -28,9 +28,7 @@ SUMS = ArithmeticParams(
     problems=5,
     options=Options(terms=3, operators="+", lowest=1, highest=9),
 )
-PROBLEMS, _, _ = build_problems(
-    problems_params(sources={"sums": ProblemSource(arithmetic=SUMS)}), {}
-)
+PROBLEMS = build_problems(problems_params(sources={"sums": ProblemSource(arithmetic=SUMS)}), {})[0]
 
 
 def solver(**changes: Any) -> SolvedParams:

@@ -251,6 +251,7 @@ def test_training_without_bf16_is_on_the_same_gpus_in_float32(
 
     assert hours_of(params) == pytest.approx(hours_of(bf16) * 989 / 67)
     cost = costs.training_cost(Workspace(params, {}), known[params.train.base], h100)
+    assert cost is not None
     assert "GPU h" in render.training_section(params, cost).lines[1]
     assert render.total_section(params, [], [cost]).lines[0].endswith("GPU h of training.")
     rows = render_needs.memory_section(params, [], known, h100, trains=True).lines

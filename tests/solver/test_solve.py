@@ -145,7 +145,7 @@ def test_rates_are_met_and_the_dimensions_of_the_faults_are_not_correlated() -> 
     for fault in TRACE_FAULTS:
         assert counts[fault].mean() == pytest.approx(0.3, abs=0.03)
     by_dimension = [
-        sum(counts[fault] for fault in FAULTS if DIMENSION_OF[fault] == dimension)
+        np.sum([counts[fault] for fault in FAULTS if DIMENSION_OF[fault] == dimension], axis=0)
         for dimension in DIMENSIONS
     ]
     correlations = np.corrcoef(by_dimension) - np.eye(len(DIMENSIONS))
