@@ -8,6 +8,7 @@ from delta.experiments.results import AnswerCounts, Result
 from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator
+from delta.report.claims.regret import Regret
 from delta.report.claims.testable import TIES
 from delta.report.context import GeneratorFacts, ModelScores, NotTestableError, ReportContext, Run
 from delta.report.paper.claims import (
@@ -278,7 +279,7 @@ def test_evaluated_generators_are_ranked_by_their_scores() -> None:
     ]
 
 
-def test_a_generator_at_another_temperature_is_as_strong_as_its_model() -> None:
+def test_a_generator_at_another_temperature_has_no_score_of_its_own() -> None:
     context = toy_context({"base": 10})
     context = replace(
         context,
@@ -288,7 +289,13 @@ def test_a_generator_at_another_temperature_is_as_strong_as_its_model() -> None:
     quantity = ScoreDifference(
         domains=["easy"], runs=[{"experiment": "models", "name": "early-hot"}], baseline=["base"]
     )
-    assert Evaluator(context).score_difference(quantity).value == pytest.approx(-12.5)
+    with pytest.raises(NotTestableError, match="early-hot is a generator without scores"):
+        Evaluator(context).score_difference(quantity)
+
+
+def test_a_selection_that_no_other_can_be_compared_with_has_no_regret() -> None:
+    with pytest.raises(NotTestableError, match="nothing to compare step_coherence with"):
+        Regret([], "by", "step_coherence", [{"easy": 1.0}], ())
 
 
 def overlap_row(own_ties: float) -> dict[str, object]:

@@ -100,7 +100,7 @@ def decide(claims: list[Claim], context: ReportContext) -> list[ClaimResult]:
         families.setdefault(result.claim.family, []).append(result)
         result.verdict = _unmeasured(result)
     for family in families.values():
-        _decide_family([result for result in family if result.measured_parts])
+        decide_family([result for result in family if result.measured_parts])
     return results
 
 
@@ -110,7 +110,7 @@ def _unmeasured(result: ClaimResult) -> ClaimVerdict:
     return "not testable here" if verdicts == {"not testable here"} else "not run"
 
 
-def _decide_family(results: list[ClaimResult]) -> None:
+def decide_family(results: list[ClaimResult]) -> None:
     """Set p-values and verdicts of the claims of a family that have a measured part."""
     raw: dict[frozenset[Test], RulePs] = {}
     for result in results:
@@ -130,24 +130,32 @@ def _decide_family(results: list[ClaimResult]) -> None:
     )
     for result in results:
         result.ps = corrected[result.tests]
-        factors = [
-            after / before if before > 0 else float(len(raw))
-            for before, after in zip(raw[result.tests], result.ps, strict=True)
-        ]
-        for part in result.measured_parts:
-            assert part.ps is not None
-            refuted = part.ps.refuted * len(result.tests) * factors[1]
-            part.verdict = rules.verdict(
-                RulePs(min(1.0, part.ps.holds * factors[0]), min(1.0, refuted))
-            )
-        is_complete = all(part.verdict != "not run" for part in result.parts)
+        is_complete = all(part.measured or part.verdict != "not run" for part in result.parts)
         holds = result.ps.holds if is_complete else 1.0  # a missing part may not hold
         result.verdict = rules.verdict(RulePs(holds, result.ps.refuted))
+        _decide_parts(result, len(raw))
         if result.verdict == "cannot tell":
             if not is_complete:
                 result.verdict = "not run"
             elif (weakest := result.weakest) is not None and weakest.measured is not None:
-                result.needs = needs(result.claim, weakest.measured, max(factors))
+                result.needs = needs(result.claim, weakest.measured, len(raw))
+
+
+def _decide_parts(result: ClaimResult, family: int) -> None:
+    """Set the verdicts of the measured parts of a claim in a family of so many.
+
+    All parts of a claim that holds do, and the weakest part of a refuted one is refuted. Every
+    other part is corrected for all claims of the family (Bonferroni), and to be refuted for the
+    parts of the claim too.
+    """
+    for part in result.measured_parts:
+        assert part.ps is not None
+        refuted = part.ps.refuted * len(result.tests)
+        alone = (min(1.0, p * family) for p in (part.ps.holds, refuted))
+        decides = result.verdict == "holds" or (
+            result.verdict == "does not hold" and part is result.weakest
+        )
+        part.verdict = result.verdict if decides else rules.verdict(RulePs(*alone))
 
 
 def _test(part: ClaimPart) -> Test:

@@ -200,7 +200,10 @@ class Evaluator(Selection):
             raise NotTestableError(f"only one generator: {chosen}")
         row = quantities.delta_of(self, chosen, rejected, dimension)
         if row["low"] is None:
-            raise MissingResultError(f"{chosen} against {rejected}: no interval for one problem")
+            pair, problems = f"{chosen} against {rejected}", row["problems"]
+            if problems == 1:
+                raise MissingResultError(f"{pair}: no interval for one problem")
+            raise NotTestableError(f"{pair}: all {problems} deltas in {dimension} are equal")
         value, low, high = row["delta"], row["low"], row["high"]
         tested = student_t_of_interval(value, low, high, row["problems"] - 1)
         return Measurement(value, low, high, 0.0, _seen(tested), tested, questions=row["problems"])

@@ -15,7 +15,7 @@ from delta.report.claims.contrast import (
     correct_counts,
     measure,
 )
-from delta.report.context import SEED
+from delta.report.context import SEED, NotTestableError
 from delta.stats.one_sided import StudentT
 
 Cell = tuple[int, tuple[str, ...]]  # domain, entries of the other axes
@@ -27,6 +27,7 @@ class Regret:
     The best entry of a cell is the one of the best measured score, by luck too, so the regret is
     measured too large rather than too small: a small one is sure to be small. That it is large is
     tested against each other entry alone, on average over the cells, corrected for their number.
+    Raises NotTestableError where no cell has `entry` and another one.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Regret:
                 rest = tuple(e for a, e in runs[0].axes.items() if a not in (axis, SEED))
                 cells.setdefault((domain, rest), {})[runs[0].axes[axis]] = runs
         complete = {cell: runs for cell, runs in cells.items() if entry in runs and len(runs) > 1}
+        if not complete:
+            raise NotTestableError(left_out[0] if left_out else f"nothing to compare {entry} with")
         self.to_best: Combination = {}  # the best of the others, where it is behind too
         self.against: dict[str, Combination] = {}  # each other entry
         self.lead = 0.0  # by which `entry` is ahead of all others, in cells where it is

@@ -3,7 +3,7 @@
 import re
 
 from delta.report.claims.contrast import Replicates, group_replicates
-from delta.report.context import MODELS, MissingResultError, ReportContext
+from delta.report.context import MODELS, MissingResultError, NotTestableError, ReportContext
 from delta.report.paper.claims import RunSelector, ScoreQuantity
 
 AXIS_REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last|weakest|strongest))?")
@@ -56,7 +56,7 @@ class Selection:
         experiment = axes.pop("experiment")
         allowed = {axis: self.resolve(text) for axis, text in axes.items()}
         if experiment == MODELS:
-            allowed["name"] = [self._evaluated(name) for name in allowed["name"]]
+            self._check_evaluated(allowed["name"])
         runs = [
             run
             for run in self.context.runs(experiment)
@@ -68,12 +68,11 @@ class Selection:
             raise MissingResultError(f"{experiment}: {missing} of {len(runs)} runs are missing")
         return group_replicates(runs)
 
-    def _evaluated(self, generator: str) -> str:
-        """Return the evaluated model of a generator, which may be it at another temperature."""
-        facts = self.context.generators.get(generator)
-        if generator in self.context.models or facts is None:
-            return generator
-        return facts.model
+    def _check_evaluated(self, names: list[str]) -> None:
+        """Check that generators have scores. Those of a model at another temperature are others."""
+        for name in names:
+            if name in self.context.generators and name not in self.context.models:
+                raise NotTestableError(f"{name} is a generator without scores on the benchmarks")
 
     def domain_weights(self, quantity: ScoreQuantity) -> dict[str, float]:
         """Return the weight of each domain of a quantity; several are averaged."""
