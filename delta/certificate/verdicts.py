@@ -73,7 +73,7 @@ class Sight(NamedTuple):
 
 
 class Groups:
-    """Means of the differences by kind, corrected for the rater's taste for length.
+    """Means of the differences by kind, corrected for the rater's length bias.
 
     `means` is kinds × dimensions. `parts` is kinds × problems × dimensions: each problem's part in
     the error of the mean, so that the error of any sum of means follows from the same parts.
@@ -135,7 +135,7 @@ def _slopes(
 ) -> tuple[Floats, Floats]:
     """Return the change of the score per doubled length of clean traces, and each problem's part.
 
-    Clean traces have no fault, so a rater without a taste for length gives them the same score
+    Clean traces have no fault, so a rater without length bias gives them the same score
     whatever their length. Zero where the lengths hardly differ, or a dimension has no votes.
     """
     num_dimensions = scores.clean.shape[1]
@@ -162,15 +162,16 @@ def slope_estimates(scores: Scores) -> list[Estimate | None]:
     for dimension, slope in enumerate(slopes):
         known = ~np.isnan(scores.clean[:, dimension])
         lengths = scores.clean_lengths[known]
-        if len(lengths) < 3 or count < 3 or lengths.std() < MIN_LENGTH_SD:
+        rated = len(np.unique(numbers[known]))  # problems with a vote in this dimension
+        if len(lengths) < 3 or rated < 3 or lengths.std() < MIN_LENGTH_SD:
             estimates.append(None)
             continue
         spread = len(lengths) * float(lengths.var())
         squares = float(parts[:, dimension] @ parts[:, dimension])
         # One more trace, EXTRA_DEVIATION from the line and a standard deviation from the mean.
         extra = EXTRA_DEVIATION**2 * float(lengths.var()) / spread**2
-        error = np.sqrt((squares + extra) * count / (count - 2))
-        estimates.append(Estimate(float(slope), float(error), count - 2))
+        error = np.sqrt((squares + extra) * rated / (rated - 2))
+        estimates.append(Estimate(float(slope), float(error), rated - 2))
     return estimates
 
 

@@ -41,7 +41,7 @@ def matrix_rows(certificate: Counts) -> list[Row]:
 
 
 def noise_and_length_rows(certificate: Counts) -> list[Row]:
-    """Return a row for each source and dimension: the noise of a delta and the taste for length."""
+    """Return a row for each source and dimension: the noise of a delta and the length bias."""
     slopes = {(row["source"], row["dimension"]): row for row in certificate["length"]}
     rows = []
     for noise in certificate["noise"]:

@@ -289,7 +289,7 @@ def test_a_generator_at_another_temperature_has_no_score_of_its_own() -> None:
     quantity = ScoreDifference(
         domains=["easy"], runs=[{"experiment": "models", "name": "early-hot"}], baseline=["base"]
     )
-    with pytest.raises(NotTestableError, match="early-hot is a generator without scores"):
+    with pytest.raises(NotTestableError, match="early-hot has no scores"):
         Evaluator(context).score_difference(quantity)
 
 

@@ -72,7 +72,7 @@ class Selection:
         """Check that generators have scores. Those of a model at another temperature are others."""
         for name in names:
             if name in self.context.generators and name not in self.context.models:
-                raise NotTestableError(f"{name} is a generator without scores on the benchmarks")
+                raise NotTestableError(f"{name} has no scores on the benchmarks")
 
     def domain_weights(self, quantity: ScoreQuantity) -> dict[str, float]:
         """Return the weight of each domain of a quantity; several are averaged."""
