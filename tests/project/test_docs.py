@@ -105,7 +105,7 @@ def test_the_readme_counts_the_worked_solutions_of_the_base() -> None:
         model = PARAMS["sft_models"][name]
         number += sum(source["arithmetic"]["problems"] for source in model["problems"].values())
         name = model["base"]
-    assert f"trained on {number} worked solutions" in README
+    assert f"of {number} worked solutions" in README
 
 
 def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params() -> None:
