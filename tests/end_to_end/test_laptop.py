@@ -44,7 +44,7 @@ def test_a_run_writes_scores_and_figures(space: DvcWorkspace) -> None:
     assert (train["pairs_in"], train["pairs_kept"], train["steps"]) == (6, 6, 3)
     assert train["first_loss"] == pytest.approx(0.6931, abs=1e-3)  # reference = policy at first
     figures = {path.name for path in (space.folder / "report/figures").glob("*.png")}
-    # No experiment has run. The rules rate the base's prose in few dimensions: too little for figure 5.
+    # No experiment has run. The rules rate prose in few dimensions: too little for figure 5.
     expected = ("this-run", "accuracy", "training", "deltas")
     assert figures == {f"{name}.png" for name in expected}
     assert "| products | easy |" in space.run("python", "-m", "delta", "summary")
