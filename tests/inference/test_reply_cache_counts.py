@@ -8,25 +8,17 @@ import pytest
 
 from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
-from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
+from delta.judging.judge import JudgeInput, build_requests, judge_by_llm
 from delta.judging.rubric import RUBRIC, Dimension
 from delta.prompts import prompt_files
 from tests.helpers.scripted_server import ScriptedServer, engine_at
+from tests.helpers.toy_judge import LLM
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
 GENERATOR = SampledParams(
     model="toy", examples=0, samples=2, temperature=0.7, top_p=1.0, max_tokens=16, seed=1
 )
-JUDGE = LlmParams(
-    model="toy",
-    votes=2,
-    expectation=False,
-    max_attempts=1,
-    temperature=0.6,
-    top_p=1.0,
-    max_tokens=99,
-    seed=4,
-)
+JUDGE = LLM.model_copy(update={"votes": 2, "max_attempts": 1})
 
 
 def problems(*statements: str) -> pl.DataFrame:

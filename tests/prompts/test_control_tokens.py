@@ -13,7 +13,7 @@ from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
-from delta.judging.judge import JudgeInput, LlmParams, build_requests
+from delta.judging.judge import JudgeInput, build_requests
 from delta.prompts import control_tokens, prompt_files
 from delta.prompts.control_tokens import (
     ENDS_OF_TURN,
@@ -29,6 +29,7 @@ from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
 from tests.helpers.toy_export import exported_rows, toy_card_facts
+from tests.helpers.toy_judge import LLM
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
 TURNS = "{% for m in messages if m['role'] != 'system' %}"
@@ -210,16 +211,7 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
     tokenizer: Any, tmp_path: Path
 ) -> None:
     engine = toy_engine(tokenizer, tmp_path)
-    llm = LlmParams(
-        model="m",
-        votes=1,
-        expectation=False,
-        max_attempts=1,
-        temperature=1.0,
-        top_p=1.0,
-        max_tokens=9,
-        seed=1,
-    )
+    llm = LLM.model_copy(update={"votes": 1})
     tokens = []
     for text in ("Say it", INJECTED):
         subject = JudgeInput("t", text, text)
