@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from delta.certificate import verdicts
 from delta.certificate.changes import CHANGES, RUBRIC_ORDER
 from delta.certificate.pairs import FaultPair
-from delta.certificate.verdicts import ALPHA, Estimate, Floats, Groups, Scores, Sight
+from delta.certificate.verdicts import ALPHA, Floats, Groups, Scores, Sight
 from delta.core.files import round4
 from delta.core.types import Counts, Row
 from delta.judging.judge import JudgeInput
 from delta.judging.rubric import DIMENSIONS
 from delta.stats.intervals import Z95, Interval, OptionalInterval, mean_interval
+from delta.stats.one_sided import StudentT
 
 # Returns RATING rows of the inputs; with True, from a rubric whose dimensions are reversed.
 RateFn = Callable[[list[JudgeInput], bool], pl.DataFrame]
@@ -190,8 +191,8 @@ def _sight_row(
     }
 
 
-def _bounds(estimate: Estimate | Interval | OptionalInterval) -> Row:
-    interval = estimate.interval() if isinstance(estimate, Estimate) else estimate
+def _bounds(estimate: StudentT | Interval | OptionalInterval) -> Row:
+    interval = estimate.interval() if isinstance(estimate, StudentT) else estimate
     return dict(zip(("value", "low", "high"), map(round4, interval), strict=True))
 
 
@@ -233,7 +234,7 @@ def _length_rows(scores: Scores) -> list[Row]:
             rows.append({"dimension": dimension} | untried)
             continue
         p = 2 * min(slope.p_above(0.0), slope.p_below(0.0)) * len(DIMENSIONS)
-        bias = "none shown" if p >= ALPHA else "long" if slope.value > 0 else "short"
+        bias = "none shown" if p >= ALPHA else "long" if slope.centre > 0 else "short"
         rows.append({"dimension": dimension, "bias": bias, **_bounds(slope)})
     return rows
 

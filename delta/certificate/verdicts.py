@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from delta.stats.intervals import Interval, t95
+from delta.stats.one_sided import StudentT
 
 ALPHA = 0.05  # of one or more false verdicts among all dimensions
 MIN_LENGTH_SD = 0.1  # of log2 lengths: below it a slope on length is not estimated
@@ -43,33 +42,12 @@ class Scores(NamedTuple):
     clean_problems: NDArray[np.int64]
 
 
-class Estimate(NamedTuple):
-    """A difference with its standard error and the degrees of freedom of that."""
-
-    value: float
-    error: float
-    df: int
-
-    def interval(self) -> Interval:
-        """Return the 95% interval, of this difference alone."""
-        half_width = t95(self.df) * self.error
-        return Interval(self.value, self.value - half_width, self.value + half_width)
-
-    def p_above(self, bound: float) -> float:
-        """Return the p-value of: the difference is at most `bound`."""
-        return float(special.stdtr(self.df, (bound - self.value) / self.error))
-
-    def p_below(self, bound: float) -> float:
-        """Return the p-value of: the difference is at least `bound`."""
-        return float(special.stdtr(self.df, (self.value - bound) / self.error))
-
-
 class Sight(NamedTuple):
     """The verdict on one dimension, with the three differences that decide it."""
 
     verdict: Verdict
     reason: str
-    differences: dict[str, Estimate]  # by ABOVE_…, those that can be measured
+    differences: dict[str, StudentT]  # by ABOVE_…, those that can be measured
 
 
 class Groups:
@@ -113,7 +91,7 @@ class Groups:
         np.logical_or.at(has_pair, problems, known)
         self.clusters[index] = has_pair.sum(axis=0)
 
-    def estimate(self, weights: Mapping[tuple[int, int], float]) -> Estimate:
+    def estimate(self, weights: Mapping[tuple[int, int], float]) -> StudentT:
         """Return the weighted sum of the means of cells (kind, dimension).
 
         Each cell needs pairs of two problems.
@@ -127,7 +105,7 @@ class Groups:
             extra += (weight * EXTRA_DEVIATION / count) ** 2
             df = min(df, int(self.clusters[kind, dimension]))
         variance = (float(total @ total) + extra) * df / (df - 1)
-        return Estimate(value, float(np.sqrt(variance)), df - 1)
+        return StudentT(value, float(np.sqrt(variance)), df - 1)
 
 
 def _slopes(
@@ -153,12 +131,12 @@ def _slopes(
     return slopes, parts
 
 
-def slope_estimates(scores: Scores) -> list[Estimate | None]:
+def slope_estimates(scores: Scores) -> list[StudentT | None]:
     """Return, by dimension, the change of the score per doubled length; None: not measurable."""
     _, numbers = np.unique(scores.clean_problems, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
     slopes, parts = _slopes(scores, numbers, count)
-    estimates: list[Estimate | None] = []
+    estimates: list[StudentT | None] = []
     for dimension, slope in enumerate(slopes):
         known = ~np.isnan(scores.clean[:, dimension])
         lengths = scores.clean_lengths[known]
@@ -171,7 +149,7 @@ def slope_estimates(scores: Scores) -> list[Estimate | None]:
         # One more trace, EXTRA_DEVIATION from the line and a standard deviation from the mean.
         extra = EXTRA_DEVIATION**2 * float(lengths.var()) / spread**2
         error = np.sqrt((squares + extra) * rated / (rated - 2))
-        estimates.append(Estimate(float(slope), float(error), rated - 2))
+        estimates.append(StudentT(float(slope), float(error), rated - 2))
     return estimates
 
 
@@ -213,7 +191,7 @@ _REASONS = {
 }
 
 
-def _sight(differences: dict[str, Estimate], smallest: float, num_dimensions: int) -> Sight:
+def _sight(differences: dict[str, StudentT], smallest: float, num_dimensions: int) -> Sight:
     if not differences:
         return Sight("cannot tell", "too few pairs have votes on both sides", differences)
     for name, difference in differences.items():
@@ -229,7 +207,7 @@ def _differences(
     dimension_of: Mapping[str, str | None],
     dimensions: Sequence[str],
     name: str,
-) -> dict[str, Estimate]:
+) -> dict[str, StudentT]:
     """Return the differences that can be measured; none where no fault of its own has votes."""
     column = dimensions.index(name)
     rated = groups.clusters >= 2  # kinds × dimensions

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from scipy import optimize, special
 
-from delta.stats.intervals import t95, wilson
+from delta.stats.intervals import Interval, t95, wilson
 
 MAX_Z = 37.0  # standard normal; the smallest p that a float can hold lies beyond it
 
@@ -79,6 +79,11 @@ class StudentT(NamedTuple):
     def p_below(self, bound: float) -> float:
         """Return the p of "the value is at least `bound`"."""
         return StudentT(-self.centre, self.standard_error, self.df).p_above(-bound)
+
+    def interval(self) -> Interval:
+        """Return the 95% interval."""
+        half_width = t95(self.df) * self.standard_error
+        return Interval(self.centre, self.centre - half_width, self.centre + half_width)
 
 
 def student_t_of_interval(value: float, low: float, high: float, df: float) -> StudentT:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from delta.certificate.read import JUDGE
 from delta.core.types import Row
 from delta.experiments.results import Result
 from delta.report.claims.contrast import Replicates
@@ -12,7 +13,6 @@ from delta.report.paper.claims import ScoreDifference, TopkOverlap
 FLOOR, CEILING = 0.05, 0.95
 MAX_TIED = 0.25  # ours: of a top-k set, the largest share that ties at the cut and is drawn by lot
 ONE_SIZE = "only one k in figure 4"
-JUDGE = "judge"  # the rater of the deltas, among the certificates
 BLIND = "blind"  # the certificate's verdict on a dimension that the judge does not see
 TIES = "Ties at the cut, and stability of the top-k set"  # title in ReportContext.analysis
 

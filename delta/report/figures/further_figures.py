@@ -16,7 +16,7 @@ from delta.report.figures.panels import (
     panels,
     share_scale,
 )
-from delta.report.figures.paper import PaperFigure
+from delta.report.figures.paper import PaperFigure, draw_figures
 from delta.report.figures.style import distinct
 from delta.report.figures.svg import INK, SERIES
 
@@ -31,10 +31,7 @@ LABELS = {
 
 def draw_all(rows: dict[str, list[Row]], base: str, folder: Path) -> dict[str, str]:
     """Draw every figure that has rows; return their titles by name. `base` is a model's name."""
-    titles = {name: figure.title for name, figure in FIGURES.items() if rows[name]}
-    for name in titles:
-        FIGURES[name].draw(rows[name], base, folder)
-    return titles
+    return draw_figures(FIGURES, rows, base, folder)
 
 
 def draw_gap_by_delta(rows: list[Row], base: str, folder: Path) -> None:

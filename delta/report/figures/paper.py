@@ -1,6 +1,6 @@
 """Draw the paper's five figures in their original form, with intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +34,7 @@ def draw_all(rows: dict[str, list[Row]], base: str, folder: Path) -> dict[str, s
 
     `base` is the name of the model before training.
     """
-    titles = {name: figure.title for name, figure in FIGURES.items() if rows[name]}
-    for name in titles:
-        FIGURES[name].draw(rows[name], base, folder)
-    return titles
+    return draw_figures(FIGURES, rows, base, folder)
 
 
 def draw_figure_1(rows: list[Row], base: str, folder: Path) -> None:
@@ -135,6 +132,16 @@ class PaperFigure(NamedTuple):
 
     title: str
     draw: Callable[[list[Row], str, Path], None]
+
+
+def draw_figures(
+    figures: Mapping[str, PaperFigure], rows: dict[str, list[Row]], base: str, folder: Path
+) -> dict[str, str]:
+    """Draw those of `figures` that have rows; return their titles by name."""
+    titles = {name: figure.title for name, figure in figures.items() if rows[name]}
+    for name in titles:
+        figures[name].draw(rows[name], base, folder)
+    return titles
 
 
 FIGURES = {
