@@ -23,6 +23,8 @@ FILLERS = (
     "This is an interesting problem to work on.",
 )
 OFFSETS = (-10, -2, -1, 1, 2, 10)  # of a slip from the right result
+# In place of the right operator, the likelier ones first.
+WRONG_OPERATORS = {"+": ("-", "*"), "-": ("+", "*"), "*": ("+", "-")}
 WIDTH = 10  # an invented number is up to this much larger than all that the problem gives
 
 
@@ -124,7 +126,7 @@ def _write_steps(
         operator = step.operator
         if "invented_number" in faults:
             known.update(n for earlier in written for n in earlier if isinstance(n, int))
-            left, right = _with_invented_number(left, right, used, known, rng)
+            left, right = _with_invented_number(left, operator, right, used, known, rng)
         if "wrong_operation" in faults:
             operator = _other_operator(left, operator, right)
         result = calculate(left, operator, right)
@@ -135,19 +137,30 @@ def _write_steps(
 
 
 def _with_invented_number(
-    left: int, right: int, used: Operands, known: set[int], rng: random.Random
+    left: int, operator: str, right: int, used: Operands, known: set[int], rng: random.Random
 ) -> tuple[int, int]:
-    """Return the operands with another number in place of a given one, the right one if it is."""
-    numbers = range(1, max(known) + WIDTH + 1)
-    invented = rng.choice([number for number in numbers if number not in known])
-    return (left, invented) if used.right is None else (invented, right)
+    """Return the operands with another number in place of a given one, the right one if it is.
+
+    The result is not below zero where such a number exists.
+    """
+    numbers = [n for n in range(1, max(known) + WIDTH + 1) if n not in known]
+    pairs = [(left, n) if used.right is None else (n, right) for n in numbers]
+    return rng.choice(
+        [pair for pair in pairs if calculate(pair[0], operator, pair[1]) >= 0] or pairs
+    )
 
 
 def _other_operator(left: int, operator: str, right: int) -> str:
-    """Return an operator for a wrong operation, with a result that is not below zero."""
-    if operator == "+":
-        return "-" if left >= right else "*"
-    return "+"
+    """Return an operator with another result, one that is not below zero where there is one.
+
+    Two zeros have the same result by every operator.
+    """
+    result = calculate(left, operator, right)
+    others = [
+        other for other in WRONG_OPERATORS[operator] if calculate(left, other, right) != result
+    ]
+    others.sort(key=lambda other: calculate(left, other, right) < 0)
+    return others[0] if others else WRONG_OPERATORS[operator][0]
 
 
 def _other_number(value: int, rng: random.Random) -> int:

@@ -59,6 +59,28 @@ def test_a_wrong_operation_has_no_result_below_zero() -> None:
     assert product.text == "2 * 5 = 10\n\\boxed{10}"
 
 
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        (to_step(7, "-", 0), "7 * 0 = 0"),  # 7 + 0 is right
+        (to_step(2, "*", 2), "2 - 2 = 0"),  # 2 + 2 is right
+        (to_step(2, "+", 2), "2 - 2 = 0"),
+        (to_step(0, "*", 3), "0 + 3 = 3"),
+    ],
+)
+def test_a_wrong_operation_has_another_result(step: Step, line: str) -> None:
+    (solution,) = planted("wrong_operation", [step])
+    assert lines_of(solution) == [line]
+
+
+def test_an_invented_number_that_is_subtracted_is_not_too_large() -> None:
+    # Of 1 to 13 + 10 the solution has 1, 4, 8, 9 and 13; 9 - n is not below zero up to 8.
+    steps = [to_step(13, "-", 4), to_step(9, "-", 1)]
+    lines = {lines_of(solution)[1] for solution in planted("invented_number", steps)}
+    invented = {int(line.split()[2]) for line in lines if line.startswith("9 - ")} - {1}
+    assert invented == {2, 3, 5, 6, 7}
+
+
 def test_a_slip_is_one_wrong_equation_that_later_steps_go_on_from() -> None:
     texts = {solution.text for solution in planted("slip")}
     assert "6 + 1 = 7\n7 + 4 = 12\n12 - 2 = 10\n\\boxed{10}" in texts

@@ -38,9 +38,9 @@ PAIRS = [{"pair_id": f"p{number}"} for number in range(100)]
 @pytest.mark.parametrize(
     ("method", "steps", "pairs"),
     # A step reads two pairs. Training: 2 sides x 3 passes of each; measuring: 4 passes a pair.
-    [("dpo", 50, 12), ("kto", 50, 12), ("sft", 50, 6), ("dpo", 1, 1), ("dpo", 5_000, 32)],
+    [("dpo", 16, 10), ("kto", 16, 10), ("sft", 50, 15), ("dpo", 1, 1), ("dpo", 5_000, 32)],
 )
-def test_measuring_costs_at_most_8_percent_of_the_training(
+def test_measuring_costs_at_most_21_percent_of_the_training(
     method: str, steps: int, pairs: int
 ) -> None:
     params = train_params(
