@@ -14,6 +14,7 @@ from delta.experiments.compare import compare
 from delta.experiments.grid import ExperimentParams, RunSpec
 from delta.experiments.origin import made_here
 from delta.report.context import (
+    TIES,
     ChangedAnswers,
     ModelScores,
     Provenance,
@@ -37,7 +38,7 @@ ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Reliability of a delta by number of votes": "reliability",
     "Variance components": "variance_components",
     "Delta against length": "length_correlation",
-    "Ties at the cut, and stability of the top-k set": "topk_stability",
+    TIES: "topk_stability",
 }
 COUNTS = {  # stage → the counts that the page shows, and what they count
     "problems": {"drawn": "problems drawn", "kept": "problems kept"},

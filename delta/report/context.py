@@ -19,6 +19,7 @@ DOMAINS = {
     "stem": ("stem",),
     "code": ("code",),
 }
+TIES = "Ties at the cut, and stability of the top-k set"  # title in ReportContext.analysis
 MODELS = "models"  # the off-the-shelf models, as if they were an experiment with the axis `name`
 SEED = "seed"  # the axis of an experiment's training seeds
 CONTROLS = ("top", "random", "bottom", "length-matched")

@@ -11,7 +11,7 @@ from delta.evaluation.answer_measures import (
 )
 from delta.evaluation.cut_answers import marked, notes
 from delta.experiments.results import Result
-from delta.report.claims.measures import correct_counts, largest_cut
+from delta.report.claims.contrast import correct_counts, largest_cut
 from delta.report.context import Run
 from delta.report.equal_pairs import merge_equal
 from delta.report.this_run import format_score

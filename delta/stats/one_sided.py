@@ -18,7 +18,7 @@ MAX_Z = 37.0  # standard normal; the smallest p that a float can hold lies beyon
 Rule = Literal["above", "below", "equivalent", "not-below"]
 
 
-class Testable(Protocol):
+class OneSidedTests(Protocol):
     """A value with its one-sided tests."""
 
     def p_above(self, bound: float) -> float:
@@ -37,7 +37,7 @@ class RulePs(NamedTuple):
 
 def rule_ps(
     rule: Rule,
-    value: Testable,
+    value: OneSidedTests,
     *,
     threshold: float = 0.0,
     margin: float = 0.0,

@@ -1,6 +1,7 @@
 """The smallest report context: one benchmark of 40 questions and one experiment."""
 
-from delta.experiments.results import AnswerCounts
+from delta.experiments.results import AnswerCounts, Result
+from delta.report.claims.decide import ClaimResult, decide
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
 from delta.report.paper.claims import Claim, ScoreDifference
 from delta.stats.intervals import wilson
@@ -8,6 +9,7 @@ from tests.helpers.this_run import example_run
 
 QUESTIONS = 40
 GROUP = "easy"
+SEEDS = ("1", "2")
 
 
 def toy_context(correct: dict[str, int]) -> ReportContext:
@@ -23,7 +25,7 @@ def toy_context(correct: dict[str, int]) -> ReportContext:
             "figure-1": [
                 Run({"pairs": name, "seed": seed}, result)
                 for name, result in results.items()
-                for seed in ("1", "2")
+                for seed in SEEDS
             ]
         },
         models={"base": base},
@@ -59,3 +61,16 @@ def weak_pairs_claim(name: str, pairs: str) -> Claim:
             domains=["easy"], runs=[{"experiment": "figure-1", "pairs": pairs}], baseline=["base"]
         ),
     )
+
+
+def toy_result(correct: int, **select: object) -> Result:
+    """Return the result of a run that answers so many questions of "sums" correctly."""
+    scored = model_scores(correct)
+    counts = {"select": dict(select)} if select else {}
+    return Result("k", "run", {}, "c", "2026-11-21", 1, counts, scored.scores, scored.answers)
+
+
+def decide_a(context: ReportContext, **update: object) -> ClaimResult:
+    """Return the verdict on "run a is better than the base"."""
+    (decided,) = decide([weak_pairs_claim("a", "a").model_copy(update=update)], context)
+    return decided

@@ -1,16 +1,21 @@
-"""Why a claim cannot be tested here, and what would decide one that cannot be told: on toy data."""
+"""Why a claim cannot be tested here, and the quantities of those that can be: on toy data."""
 
 from dataclasses import replace
 
 import pytest
 
-from delta.experiments.results import AnswerCounts, Result
-from delta.report.claims import formatting
+from delta.experiments.results import AnswerCounts
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator
 from delta.report.claims.regret import Regret
-from delta.report.claims.testable import TIES
-from delta.report.context import GeneratorFacts, ModelScores, NotTestableError, ReportContext, Run
+from delta.report.context import (
+    TIES,
+    GeneratorFacts,
+    ModelScores,
+    NotTestableError,
+    ReportContext,
+    Run,
+)
 from delta.report.paper.claims import (
     Claim,
     FirstPairsGain,
@@ -19,16 +24,14 @@ from delta.report.paper.claims import (
     ScoreTrend,
     TopkOverlap,
 )
-from tests.helpers.toy_results import QUESTIONS, model_scores, toy_context, weak_pairs_claim
-
-SEEDS = ("1", "2")
-
-
-def result(correct: int, **select: object) -> Result:
-    """Return the result of a run that answers so many questions of "sums" correctly."""
-    scored = model_scores(correct)
-    counts = {"select": dict(select)} if select else {}
-    return Result("k", "run", {}, "c", "2026-11-21", 1, counts, scored.scores, scored.answers)
+from tests.helpers.toy_results import (
+    SEEDS,
+    decide_a,
+    model_scores,
+    toy_context,
+    toy_result,
+    weak_pairs_claim,
+)
 
 
 def with_runs(context: ReportContext, name: str, correct: dict[str, int]) -> ReportContext:
@@ -37,15 +40,9 @@ def with_runs(context: ReportContext, name: str, correct: dict[str, int]) -> Rep
     for entries, number in correct.items():
         by, k = entries.split()
         for seed in SEEDS:
-            scored = replace(result(number), key=f"{entries} {seed}")
+            scored = replace(toy_result(number), key=f"{entries} {seed}")
             runs.append(Run({"by": by, "k": k, "seed": seed}, scored))
     return replace(context, experiments=context.experiments | {name: runs})
-
-
-def decide_a(context: ReportContext, **update: object) -> ClaimResult:
-    """Return the verdict on "run a is better than the base"."""
-    (decided,) = decide([weak_pairs_claim("a", "a").model_copy(update=update)], context)
-    return decided
 
 
 def reason(decided: ClaimResult) -> str:
@@ -104,7 +101,7 @@ def test_equal_pair_sets_are_no_comparison() -> None:
 def test_ties_beyond_a_quarter_of_the_cut_cannot_be_tested(
     tied: int, drawn: int, *, testable: bool
 ) -> None:
-    scored = result(20, selected=16, tied_at_cut=tied, tied_and_selected=drawn)
+    scored = toy_result(20, selected=16, tied_at_cut=tied, tied_and_selected=drawn)
     context = toy_context({"base": 10})
     runs = [Run({"by": "factuality", "pairs": "a", "seed": seed}, scored) for seed in SEEDS]
     decided = decide_a(replace(context, experiments={"figure-1": runs}))
@@ -314,73 +311,6 @@ def test_pairs_that_only_tie_do_not_overlap_beyond_chance() -> None:
         Evaluator(replace(context, analysis={TIES: [ties]})).topk_overlap(
             TopkOverlap(sets={"k": "16"})
         )
-
-
-def seeded_context(*scores: int, single: int | None = None) -> ReportContext:
-    """Return figure 1 with run a of a seed for each score, and run b of one seed."""
-    context = toy_context({"base": 10})
-    runs = [
-        Run({"pairs": "a", "seed": str(number)}, replace(result(score), key=f"a{number}"))
-        for number, score in enumerate(scores)
-    ]
-    if single is not None:
-        runs.append(Run({"pairs": "b", "seed": "0"}, replace(result(single), key="b")))
-    return replace(context, experiments={"figure-1": runs})
-
-
-def test_the_variance_between_seeds_is_also_that_of_a_training_with_one_seed() -> None:
-    """Seeds 4 questions of 40 apart, 10 points, have a variance of 0.1^2 / 2 = 0.005.
-
-    Of it 1.8 / 39 / 40 is by the 4 answers that differ (two-way analysis of variance).
-    """
-    noisy = seeded_context(18, 22, single=20)
-    calm = seeded_context(20, 20, single=20)
-    quantity = weak_pairs_claim("b", "b").quantity
-    assert isinstance(quantity, ScoreDifference)
-    noisy_b, calm_b = (Evaluator(c).score_difference(quantity) for c in (noisy, calm))
-    assert noisy_b.value == calm_b.value == pytest.approx(25.0)
-    assert calm_b.contrast is not None
-    assert noisy_b.contrast is not None
-    assert calm_b.contrast.seed_error == 0
-    assert noisy_b.contrast.seed_error == pytest.approx((0.005 - 1.8 / 39 / 40) ** 0.5)
-    assert noisy_b.sees > calm_b.sees
-
-
-def test_without_seeds_the_noise_of_training_is_not_known() -> None:
-    decided = decide_a(seeded_context(20))
-    assert decided.verdict == "not run"
-    assert decided.reasons == [
-        "no training has run with several seeds, so the noise of training is not known"
-    ]
-
-
-def test_cannot_tell_says_how_many_questions_would_tell() -> None:
-    """2 of 40 questions more; a gain of 5 points is to be seen."""
-    decided = decide_a(toy_context({"base": 10, "a": 12}), smallest=8.0)
-    assert decided.verdict == "cannot tell"
-    assert decided.needs is not None
-    measured = decided.parts[0].measured
-    assert measured is not None
-    assert decided.needs.difference == pytest.approx(5.0, abs=0.01)
-    # The error falls with the root of the number of questions.
-    expected = QUESTIONS * (measured.sees / 5) ** 2
-    assert decided.needs.questions == pytest.approx(expected, abs=1.5)
-    assert decided.needs.seeds is None  # the seeds are alike
-
-
-def test_where_neither_alone_would_tell_both_are_named() -> None:
-    """A gain of 7.5 points, by seeds that are 10 points apart."""
-    decided = decide_a(seeded_context(11, 15), smallest=8.0)
-    assert decided.verdict == "cannot tell"
-    assert decided.needs is not None
-    assert decided.needs[1:3] == (None, None)
-    assert decided.needs.both is not None
-    questions, seeds = decided.needs.both
-    assert questions > 2 * QUESTIONS  # neither alone would do, so each needs more than twice
-    assert seeds > 2 * 2
-    assert formatting.explanation(decided) == (
-        f"{questions:,} questions in place of 40 with {seeds:,} seeds in place of 2 would tell"
-    )
 
 
 def test_the_base_has_no_seeds() -> None:

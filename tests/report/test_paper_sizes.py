@@ -57,7 +57,7 @@ def test_the_other_claims_say_what_they_would_need(results: list[ClaimResult]) -
     page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
     for result in results:
         if result.verdict == "cannot tell":
-            assert result.needs is not None
+            assert result.required is not None
             assert f"`{result.claim.id}`" in page
 
 

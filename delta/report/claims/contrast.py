@@ -31,7 +31,7 @@ Key = tuple[str, ...]  # of a configuration: equal for runs of one training
 NO_SEEDS = "no training has run with several seeds, so the noise of training is not known"
 
 
-class Part(NamedTuple):
+class WeightedConfiguration(NamedTuple):
     """A configuration in a combination."""
 
     runs: Replicates
@@ -39,7 +39,7 @@ class Part(NamedTuple):
     weights: dict[str, float]  # benchmark → weight
 
 
-Combination = dict[Key, Part]
+Combination = dict[Key, WeightedConfiguration]
 
 
 class Measured(NamedTuple):
@@ -57,18 +57,18 @@ def combination(
     total: Combination = {}
     for runs, trained, weight in groups:
         weights = {name: weight * factor for name, factor in benchmarks.items()}
-        total = add(total, {_key(runs): Part(runs, trained, weights)})
+        total = add(total, {_key(runs): WeightedConfiguration(runs, trained, weights)})
     return total
 
 
 def add(first: Combination, second: Combination, factor: float = 1.0) -> Combination:
     """Return `first` plus `factor` times `second`; a configuration of both has one weight."""
     total = dict(first)
-    for key, part in second.items():
+    for key, configuration in second.items():
         weights = dict(total[key].weights) if key in total else {}
-        for name, weight in part.weights.items():
+        for name, weight in configuration.weights.items():
             weights[name] = weights.get(name, 0.0) + factor * weight
-        total[key] = part._replace(weights=weights)
+        total[key] = configuration._replace(weights=weights)
     return total
 
 
@@ -113,39 +113,41 @@ class SeedNoise:
         return kind, SeedVariance(pool.between * scale**2, pool.total * scale**2, pool.df)
 
 
-def measure(parts: Combination, noise: SeedNoise) -> Measured:
+def measure(combined: Combination, noise: SeedNoise) -> Measured:
     """Return the contrast of a combination.
 
     Raises MissingResultError where an answer or the noise of training is not known, and InputError
     for results of different questions.
     """
     present = [
-        part._replace(weights={name: w for name, w in part.weights.items() if abs(w) > 1e-12})
-        for part in parts.values()
+        configuration._replace(weights=weights)
+        for configuration in combined.values()
+        if (weights := {n: w for n, w in configuration.weights.items() if abs(w) > 1e-12})
     ]
-    present = [part for part in present if part.weights]
     if not present:
         raise NotTestableError("both sides are the same training")
-    names = dict.fromkeys(name for part in present for name in part.weights)
-    terms = [_term([part for part in present if name in part.weights], name) for name in names]
-    trained = [part for part in present if part.trained]
+    names = dict.fromkeys(name for entry in present for name in entry.weights)
+    terms = [_term([entry for entry in present if name in entry.weights], name) for name in names]
+    trained = [configuration for configuration in present if configuration.trained]
     pools: dict[Kind, SeedVariance] = {}
-    for part in trained:
-        kind, variance = noise.variance(part.runs, part.weights)
+    for configuration in trained:
+        kind, variance = noise.variance(configuration.runs, configuration.weights)
         between, total, _ = pools.get(kind, SeedVariance(0.0, 0.0, variance.df))
-        seeds = len(part.runs)
+        seeds = len(configuration.runs)
         pools[kind] = SeedVariance(
             between + variance.between / seeds, total + variance.total / seeds, variance.df
         )
     contrast = add_seed_variance(contrasts.combine(terms), list(pools.values()))
     questions = sum(np.asarray(term.answers.correct).shape[1] for term in terms)
-    return Measured(contrast, questions, min((len(part.runs) for part in trained), default=0))
+    return Measured(contrast, questions, min((len(entry.runs) for entry in trained), default=0))
 
 
-def _term(parts: list[Part], benchmark: str) -> Term:
-    every = [run for part in parts for run in part.runs]
+def _term(configurations: list[WeightedConfiguration], benchmark: str) -> Term:
+    every = [run for entry in configurations for run in entry.runs]
     answers = correct_counts(every, benchmark)
-    weights = [part.weights[benchmark] / len(part.runs) for part in parts for _ in part.runs]
+    weights = [
+        entry.weights[benchmark] / len(entry.runs) for entry in configurations for _ in entry.runs
+    ]
     return Term(answers, weights)
 
 

@@ -7,14 +7,14 @@ from delta.evaluation.cut_answers import largest
 from delta.report.claims import rules
 from delta.report.claims.contrast import SeedNoise
 from delta.report.claims.measures import Evaluator, Measurement
-from delta.report.claims.needs import Needs, needs
+from delta.report.claims.required_sizes import RequiredSizes, required_sizes
 from delta.report.claims.rules import ClaimVerdict
 from delta.report.context import MissingResultError, NotTestableError, ReportContext
 from delta.report.paper.claims import Claim
 from delta.stats.multiple_testing import holm
 from delta.stats.one_sided import RulePs
 
-Test = tuple[float, ...]  # numbers that two tests share only if they are the same test
+TestKey = tuple[float, ...]  # numbers that two tests share only if they are the same test
 
 
 @dataclass
@@ -42,8 +42,8 @@ class ClaimResult:
     parts: list[ClaimPart]
     ps: RulePs | None = None  # one-sided, corrected within the family; None: nothing is measured
     verdict: ClaimVerdict = "not run"
-    needs: Needs | None = None  # of "cannot tell"
-    tests: frozenset[Test] = field(default_factory=frozenset)
+    required: RequiredSizes | None = None  # of "cannot tell"
+    tests: frozenset[TestKey] = field(default_factory=frozenset)
 
     @property
     def measured_parts(self) -> list[ClaimPart]:
@@ -112,7 +112,7 @@ def _unmeasured(result: ClaimResult) -> ClaimVerdict:
 
 def decide_family(results: list[ClaimResult]) -> None:
     """Set p-values and verdicts of the claims of a family that have a measured part."""
-    raw: dict[frozenset[Test], RulePs] = {}
+    raw: dict[frozenset[TestKey], RulePs] = {}
     for result in results:
         distinct = {_test(part): part.ps for part in result.measured_parts if part.ps is not None}
         result.tests = frozenset(distinct)
@@ -138,7 +138,7 @@ def decide_family(results: list[ClaimResult]) -> None:
             if not is_complete:
                 result.verdict = "not run"
             elif (weakest := result.weakest) is not None and weakest.measured is not None:
-                result.needs = needs(result.claim, weakest.measured, len(raw))
+                result.required = required_sizes(result.claim, weakest.measured, len(raw))
 
 
 def _decide_parts(result: ClaimResult, family: int) -> None:
@@ -158,7 +158,7 @@ def _decide_parts(result: ClaimResult, family: int) -> None:
         part.verdict = result.verdict if decides else rules.verdict(RulePs(*alone))
 
 
-def _test(part: ClaimPart) -> Test:
+def _test(part: ClaimPart) -> TestKey:
     assert part.measured is not None
     assert part.ps is not None
     return tuple(round(number, 10) for number in (*part.measured[:3], *part.ps))

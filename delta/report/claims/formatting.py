@@ -1,11 +1,13 @@
 """Put decided claims into words: for the README, the page and claims.json."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from delta.evaluation.cut_answers import marked, notes
 from delta.report.claims.decide import ClaimPart, ClaimResult
 from delta.report.claims.measures import Measurement
+from delta.report.claims.required_sizes import RequiredSizes
 from delta.report.claims.rules import ClaimVerdict
 from delta.report.paper.claims import Claim, MeanDelta, TopkOverlap
 
@@ -57,11 +59,11 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
                 "sees": round(weakest.measured.sees, 4),
                 "verdict": VERDICT_NUMBERS[result.verdict],
             }
-            if result.needs is not None:
-                needs = result.needs
-                questions, seeds = needs.both or (needs.questions, needs.seeds)
+            if result.required is not None:
+                required = result.required
+                questions, seeds = required.both or (required.questions, required.seeds)
                 claims[name] |= {"needs_questions": questions, "needs_seeds": seeds}
-                claims[name]["needs_both"] = needs.both is not None
+                claims[name]["needs_both"] = required.both is not None
     counts = Counter(result.verdict for result in results)
     return {
         "claims": claims,
@@ -119,29 +121,28 @@ def explanation(result: ClaimResult) -> str:
     """Return what would tell a claim that cannot be told, and why something has no test here."""
     texts = []
     weakest = result.weakest
-    if result.needs is not None and weakest is not None and weakest.measured is not None:
-        texts.append(format_needs(result, weakest.measured))
+    if result.required is not None and weakest is not None and weakest.measured is not None:
+        sampled = SAMPLED.get(type(result.claim.quantity), "questions")
+        sizes = format_required(result.required, weakest.measured, sampled)
+        texts.append(f"{sizes} would tell")
     texts += result.reasons
     return "; ".join(texts)
 
 
-def format_needs(result: ClaimResult, measured: Measurement) -> str:
-    """Return the sizes that would tell, in place of those of today."""
-    needs = result.needs
-    sampled = SAMPLED.get(type(result.claim.quantity), "questions")
-    assert needs is not None
-    sizes = []
-    if needs.questions is not None:
-        sizes.append(f"{needs.questions:,} {sampled} in place of {measured.questions:,}")
-    if needs.seeds is not None:
-        sizes.append(f"{needs.seeds:,} seeds in place of {measured.seeds:,}")
-    if needs.both is not None:
-        questions, seeds = needs.both
-        sizes.append(
-            f"{questions:,} {sampled} in place of {measured.questions:,} with {seeds:,} seeds in "
-            f"place of {measured.seeds:,}"
-        )
-    return f"{' or '.join(sizes)} would tell"
+def format_required(required: RequiredSizes, measured: Measurement, sampled: str) -> str:
+    """Return the required sizes, in place of those of today. `sampled`: what `questions` counts."""
+    units = (
+        f"{sampled} in place of {measured.questions:,}",
+        f"seeds in place of {measured.seeds:,}",
+    )
+    if required.both is not None:
+        return format_sizes(zip(required.both, units, strict=True), " with ")
+    return format_sizes(zip((required.questions, required.seeds), units, strict=True))
+
+
+def format_sizes(sizes: Iterable[tuple[int | None, str]], separator: str = " or ") -> str:
+    """Return the known sizes with their units: "40 questions or 3 seeds"."""
+    return separator.join(f"{size:,} {unit}" for size, unit in sizes if size is not None)
 
 
 def format_sees(result: ClaimResult) -> str:

@@ -4,19 +4,15 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from delta.report.claims import quantities, testable
+from delta.report.claims import quantities, testability
 from delta.report.claims.contrast import (
     Combination,
     Measured,
-    Replicates,
     SeedNoise,
     add,
-    correct_counts,
-    group_replicates,
     largest_cut,
     measure,
 )
-from delta.report.claims.quantities import MEAN
 from delta.report.claims.selection import Selection, minus_domains
 from delta.report.context import MissingResultError, NotTestableError, ReportContext
 from delta.report.paper.claims import (
@@ -31,24 +27,15 @@ from delta.stats import contrasts
 from delta.stats.contrasts import Contrast
 from delta.stats.intervals import Z95
 from delta.stats.one_sided import (
+    OneSidedTests,
     Proportion,
     ProportionSum,
     StudentT,
-    Testable,
     student_t_of_interval,
 )
 from delta.stats.power import standard_errors_seen
 
-__all__ = [
-    "MEAN",
-    "Evaluator",
-    "Measurement",
-    "Replicates",
-    "correct_counts",
-    "group_replicates",
-    "largest_cut",
-]
-ALPHA = 0.025  # of a one-sided test: it rejects where the 95% interval leaves out the bound
+ONE_SIDED_ALPHA = 0.025  # such a test rejects where the 95% interval leaves out the bound
 
 
 class Measurement(NamedTuple):
@@ -59,7 +46,7 @@ class Measurement(NamedTuple):
     high: float
     cut: float | None  # percent of cut answers, the largest of its scores; None: not known
     sees: float  # the smallest difference that it finds 4 times in 5
-    tested: Testable  # against bounds of which one is `bound_unit`
+    tested: OneSidedTests  # against bounds of which one is `bound_unit`
     bound_unit: float = 1.0  # of the claim's margins; 0: no gain is sure, so they mean nothing
     contrast: Contrast | None = None  # of scores, in fractions
     questions: int = 0  # or problems of a delta, or pairs of an overlap
@@ -70,7 +57,7 @@ class Measurement(NamedTuple):
 class _InPoints(NamedTuple):
     """Tests of a quantity in fractions against bounds in points."""
 
-    of: Testable
+    of: OneSidedTests
 
     def p_above(self, bound: float) -> float:
         return self.of.p_above(bound / 100)
@@ -85,7 +72,7 @@ class _InShares(NamedTuple):
     The quantity less a share of the gain is a contrast too, so the gain's own error counts.
     """
 
-    less: Callable[[float], Testable]  # share → the quantity less that share of the gain
+    less: Callable[[float], OneSidedTests]  # share → the quantity less that share of the gain
 
     def p_above(self, bound: float) -> float:
         return self.less(bound).p_above(0.0)
@@ -113,7 +100,7 @@ class Evaluator(Selection):
     def evaluate(self, claim: Claim) -> Measurement:
         """Measure the quantity of a claim."""
         generators = [name for text in claim.not_the_base for name in self.resolve(text)]
-        testable.check_generators(self.context, generators)
+        testability.check_generators(self.context, generators)
         match claim.quantity:
             case MeanDelta():
                 return self.mean_delta(claim.quantity)
@@ -134,8 +121,8 @@ class Evaluator(Selection):
 
     def _measurement(self, combined: Combination, left_out: tuple[str, ...]) -> Measurement:
         measured = measure(combined, self.noise)
-        runs = [run for part in combined.values() for run in part.runs]
-        names = {name for part in combined.values() for name in part.weights}
+        runs = [run for configuration in combined.values() for run in configuration.runs]
+        names = {name for configuration in combined.values() for name in configuration.weights}
         return _of_scores(measured, largest_cut(runs, names), left_out)
 
     def _against_gain(
@@ -146,7 +133,7 @@ class Evaluator(Selection):
             assert not isinstance(claim.quantity, MeanDelta | TopkOverlap)
             weights = self.domain_weights(claim.quantity)
             size = measure(quantities.gain(self, claim.only_with_gain, weights), self.noise)
-            if size.contrast.p_above(0.0) > ALPHA:
+            if size.contrast.p_above(0.0) > ONE_SIDED_ALPHA:
                 raise NotTestableError(f"there is no gain to divide ({_points(size.contrast)})")
         if claim.gain is None:
             return result
@@ -164,14 +151,14 @@ class Evaluator(Selection):
         assert claim.gain is not None
         by_sign = claim.rule in ("above", "below")
         try:
-            testable.check_domains(self.context, ["math"])
+            testability.check_domains(self.context, ["math"])
             gain = quantities.gain(self, claim.gain, {"math": 1.0})
             size = measure(gain, self.noise).contrast
         except MissingResultError:
             if by_sign:
                 return {}, 0.0
             raise
-        if size.p_above(0.0) <= ALPHA:
+        if size.p_above(0.0) <= ONE_SIDED_ALPHA:
             return gain, 100 * size.value
         if by_sign:
             return {}, 0.0
@@ -189,13 +176,13 @@ class Evaluator(Selection):
 
     def _check_domains(self, quantity: ScoreQuantity) -> None:
         texts = (*quantity.domains, *minus_domains(quantity))
-        testable.check_domains(self.context, [self.resolve_one(text) for text in texts])
+        testability.check_domains(self.context, [self.resolve_one(text) for text in texts])
 
     def mean_delta(self, quantity: MeanDelta) -> Measurement:
         """Look up a mean delta, in points of the rating scale."""
         texts = (quantity.chosen, quantity.rejected, quantity.dimension)
         chosen, rejected, dimension = map(self.resolve_one, texts)
-        testable.check_dimension(self.context, dimension)
+        testability.check_dimension(self.context, dimension)
         if chosen == rejected:
             raise NotTestableError(f"only one generator: {chosen}")
         row = quantities.delta_of(self, chosen, rejected, dimension)
@@ -214,7 +201,7 @@ class Evaluator(Selection):
         A pair that ties at the cut counts by its chance to be in both sets if each dimension broke
         its ties at random, so that ties alone overlap no more than chance.
         """
-        testable.check_sizes(self.context, quantity)
+        testability.check_sizes(self.context, quantity)
         left_out, parts = self._overlaps(quantity.sets, 1.0)
         if quantity.minus is not None:
             more, minus = self._overlaps(quantity.minus, -1.0)
@@ -245,7 +232,7 @@ class Evaluator(Selection):
         for row in rows:
             if row["overlap"] is None:
                 raise MissingResultError(f"overlap at k = {row['k']}: {row['why']}")
-        reasons = [testable.overlap(self.context, row) for row in rows]
+        reasons = [testability.overlap(self.context, row) for row in rows]
         kept = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
         left_out = [reason for reason in reasons if reason is not None]
         if not kept:

@@ -1,7 +1,7 @@
 """The weight that each training has in a quantity of scores."""
 
 from delta.core.types import Row
-from delta.report.claims import testable
+from delta.report.claims import testability
 from delta.report.claims.contrast import Combination, Replicates, combination
 from delta.report.claims.regret import Regret
 from delta.report.claims.selection import Selection, experiment_of
@@ -43,7 +43,7 @@ def gain(find: Selection, selector: RunSelector, domains: dict[str, float]) -> C
 
 def regret(find: Selection, quantity: MeanRegret) -> Regret:
     """Return the regret of a quantity, without the entries that cannot be tested."""
-    reasons, groups = testable.leave_out(find.context, find.select_runs(quantity.runs))
+    reasons, groups = testability.leave_out(find.context, find.select_runs(quantity.runs))
     if not any(runs[0].axes[quantity.axis] == quantity.entry for runs in groups):
         raise NotTestableError(reasons[0] if reasons else f"no {quantity.entry}")
     if len({runs[0].axes[quantity.axis] for runs in groups}) < 2:
@@ -66,21 +66,21 @@ def _base(find: Selection) -> Weighted:
 
 
 def _difference(find: Selection, quantity: ScoreDifference) -> tuple[Reasons, Weighted]:
-    testable.check_sizes(find.context, quantity)
+    testability.check_sizes(find.context, quantity)
     groups: Weighted = []
     sides: list[list[Replicates]] = []
     left_out: dict[str, None] = {}
     for sign, selectors in ((1.0, quantity.runs), (-1.0, quantity.baseline)):
         side: list[Replicates] = []
         for selector in selectors:
-            reasons, selected = testable.leave_out(find.context, find.select_runs(selector))
+            reasons, selected = testability.leave_out(find.context, find.select_runs(selector))
             left_out |= dict.fromkeys(reasons)
             weight = sign / len(selected) / (1 if quantity.sums else len(selectors))
             trained = experiment_of(selector) != MODELS
             groups += [(runs, trained, weight) for runs in selected]
             side += selected
         sides.append(side)
-    testable.check_pair_sets(*sides)
+    testability.check_pair_sets(*sides)
     return tuple(left_out), groups
 
 
@@ -105,11 +105,11 @@ def _trend(find: Selection, quantity: ScoreTrend) -> Weighted:
 def _first_pairs_gain(find: Selection, quantity: FirstPairsGain) -> tuple[Reasons, Weighted]:
     sizes = find.context.entries(quantity.runs["experiment"], "k")
     if len(sizes) < 2:
-        raise NotTestableError(testable.ONE_SIZE)
+        raise NotTestableError(testability.ONE_SIZE)
     reasons: dict[str, None] = {}
     sides: list[list[Replicates]] = []
     for k in (sizes[0], sizes[-1]):
-        left_out, groups = testable.leave_out(
+        left_out, groups = testability.leave_out(
             find.context, find.select_runs({**quantity.runs, "k": k})
         )
         reasons |= dict.fromkeys(left_out)

@@ -1,4 +1,4 @@
-"""Why a claim cannot be tested here, however many questions and seeds there were."""
+"""Check that a claim can be tested here; if not, no number of questions and seeds would do."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from delta.certificate.read import JUDGE
 from delta.core.types import Row
 from delta.experiments.results import Result
 from delta.report.claims.contrast import Replicates
-from delta.report.context import NotTestableError, ReportContext
+from delta.report.context import TIES, NotTestableError, ReportContext
 from delta.report.paper.claims import ScoreDifference, TopkOverlap
 
 # Ours: below 5% or above 95% right, a base has no room for a difference of a few points.
@@ -14,7 +14,6 @@ FLOOR, CEILING = 0.05, 0.95
 MAX_TIED = 0.25  # ours: of a top-k set, the largest share that ties at the cut and is drawn by lot
 ONE_SIZE = "only one k in figure 4"
 BLIND = "blind"  # the certificate's verdict on a dimension that the judge does not see
-TIES = "Ties at the cut, and stability of the top-k set"  # title in ReportContext.analysis
 
 
 def check_generators(context: ReportContext, generators: Iterable[str]) -> None:

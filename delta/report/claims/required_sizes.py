@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from scipy import special
 
-from delta.report.claims.measures import ALPHA, Measurement
+from delta.report.claims.measures import ONE_SIDED_ALPHA, Measurement
 from delta.report.paper.claims import Claim
 from delta.stats.contrasts import Contrast
 from delta.stats.intervals import Z95
@@ -16,7 +16,7 @@ from delta.stats.power import (
 )
 
 
-class Needs(NamedTuple):
+class RequiredSizes(NamedTuple):
     """The sizes that would tell 4 times in 5, if the quantity is as measured."""
 
     difference: float  # from the rule's nearer bound, in the claim's unit
@@ -25,22 +25,22 @@ class Needs(NamedTuple):
     both: tuple[int, int] | None = None  # questions and seeds, where neither alone would do
 
 
-def needs(claim: Claim, measured: Measurement, tests: float) -> Needs:
+def required_sizes(claim: Claim, measured: Measurement, tests: float) -> RequiredSizes:
     """Return what would decide a claim whose p is corrected for `tests` tests."""
     difference = _distance(claim, measured)
     # What a corrected test sees is what a single one does times this.
     z_power = float(special.ndtri(POWER))
-    z_corrected = -float(special.ndtri(ALPHA / max(1.0, tests)))
+    z_corrected = -float(special.ndtri(ONE_SIDED_ALPHA / max(1.0, tests)))
     target = difference * (Z95 + z_power) / (z_corrected + z_power)
     if measured.contrast is None:
         factor = (measured.sees / target) ** 2
-        return Needs(difference, _times(measured.questions, factor), None)
+        return RequiredSizes(difference, _times(measured.questions, factor), None)
     by_questions = times_the_questions(measured.contrast, target / 100)
     by_seeds = times_the_seeds(measured.contrast, target / 100) if measured.seeds else None
     questions, seeds = _times(measured.questions, by_questions), _times(measured.seeds, by_seeds)
     if questions is not None or seeds is not None:
-        return Needs(difference, questions, seeds)
-    return Needs(difference, None, None, _both(measured, measured.contrast, target / 100))
+        return RequiredSizes(difference, questions, seeds)
+    return RequiredSizes(difference, None, None, _both(measured, measured.contrast, target / 100))
 
 
 def _both(measured: Measurement, contrast: Contrast, difference: float) -> tuple[int, int] | None:
