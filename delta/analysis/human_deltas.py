@@ -9,7 +9,7 @@ from delta.analysis.generator_deltas import cell_means, trace_cells
 from delta.analysis.votes import Array, Votes, mean_votes, rounded_row
 from delta.core.types import Row
 from delta.judging.rubric import MEAN
-from delta.stats.prediction_powered import Part, PoweredMean, people_alone, prediction_powered
+from delta.stats.prediction_powered import PoweredMean, RatedGroup, people_alone, prediction_powered
 
 COLUMNS = ("delta", "low", "high")
 
@@ -38,7 +38,7 @@ def human_delta_rows(votes: Votes, people: list[pl.DataFrame]) -> list[Row]:
         ]
         for chosen, rejected in itertools.permutations(range(len(names)), 2):
             parts = [
-                Part(weight, *(values[:, place] for values in ratings))
+                RatedGroup(weight, *(values[:, place] for values in ratings))
                 for weight, place in ((1.0, chosen), (-1.0, rejected))
             ]
             row: Row = {"dimension": dimension}
@@ -47,7 +47,7 @@ def human_delta_rows(votes: Votes, people: list[pl.DataFrame]) -> list[Row]:
     return table
 
 
-def _estimates(parts: list[Part]) -> Row:
+def _estimates(parts: list[RatedGroup]) -> Row:
     powered, alone = prediction_powered(parts), people_alone(parts)
     people_columns = [f"people_{name}" for name in COLUMNS]
     rated = min(int(np.count_nonzero(~np.isnan(part.people))) for part in parts)

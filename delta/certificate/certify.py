@@ -101,7 +101,7 @@ def certify(
             clean = [trials.inputs[key] for key in trials.changed]
             trials, reordered = reorder_rubric(trials, rate(clean, True))
             ratings = pl.concat([ratings, reordered])
-        votes = Votes.read(ratings)
+        votes = MeanVotes.read(ratings)
         scores = _scores(trials, votes)
         dimension_of = {pair.fault: pair.dimension for pair in found}
         groups = Groups(scores)
@@ -132,7 +132,7 @@ def reorder_rubric(trials: Trials, ratings: pl.DataFrame) -> tuple[Trials, pl.Da
     return trials._replace(changes=trials.changes + changes), renamed
 
 
-class Votes(NamedTuple):
+class MeanVotes(NamedTuple):
     """Mean votes by trace (inputs × dimensions; nan: no vote), and the noise of such a mean."""
 
     rows: dict[str, int]  # trace_id → row of `means`
@@ -140,7 +140,7 @@ class Votes(NamedTuple):
     variances: list[float | None]  # of a mean vote between repetitions; None: one vote a trace
 
     @classmethod
-    def read(cls, ratings: pl.DataFrame) -> "Votes":
+    def read(cls, ratings: pl.DataFrame) -> "MeanVotes":
         rows = {key: number for number, key in enumerate(ratings["trace_id"].unique().sort())}
         means = np.full((len(rows), len(DIMENSIONS)), np.nan)
         squares: list[list[float]] = [[] for _ in DIMENSIONS]
@@ -162,7 +162,7 @@ class Votes(NamedTuple):
         return found
 
 
-def _scores(trials: Trials, votes: Votes) -> Scores:
+def _scores(trials: Trials, votes: MeanVotes) -> Scores:
     all_trials = trials.pairs + trials.changes
     numbers = {problem: n for n, problem in enumerate(dict.fromkeys(trials.clean.values()))}
     lengths = [math.log2(max(1, len(trials.inputs[key].trace))) for key in trials.clean]
@@ -239,7 +239,7 @@ def _length_rows(scores: Scores) -> list[Row]:
     return rows
 
 
-def _noise_rows(trials: Trials, scores: Scores, votes: Votes) -> list[Row]:
+def _noise_rows(trials: Trials, scores: Scores, votes: MeanVotes) -> list[Row]:
     """Return how large a delta may be without any reason, at 95%.
 
     `votes`: between two means of repeated votes on the same trace, from their variance; None where

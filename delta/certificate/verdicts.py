@@ -19,7 +19,7 @@ MIN_LENGTH_SD = 0.1  # of log2 lengths: below it a slope on length is not estima
 EXTRA_DEVIATION = 2.0
 
 Floats = NDArray[np.float64]
-Verdict = Literal["sees", "cannot tell", "blind"]
+SightVerdict = Literal["sees", "cannot tell", "blind"]
 ABOVE_CHANGES = "above_changes"
 ABOVE_OTHER_FAULTS = "above_other_faults"
 ABOVE_OTHER_DIMENSIONS = "above_other_dimensions"
@@ -45,7 +45,7 @@ class Scores(NamedTuple):
 class Sight(NamedTuple):
     """The verdict on one dimension, with the three differences that decide it."""
 
-    verdict: Verdict
+    verdict: SightVerdict
     reason: str
     differences: dict[str, StudentT]  # by ABOVE_…, those that can be measured
 

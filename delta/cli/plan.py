@@ -14,7 +14,7 @@ from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import read_all
 from delta.plan import availability, dvc_state, machine
-from delta.plan.plan import Node, plan
+from delta.plan.plan import GpuNode, plan
 from delta.plan.power import replicates
 from delta.plan.speeds import GPUS, gpu_named, gpu_of_size, name_of_size
 
@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def node_of(options: argparse.Namespace) -> Node:
+def node_of(options: argparse.Namespace) -> GpuNode:
     """Return the GPUs of the options, else those of this machine, else an H100."""
     if options.gpu or options.gpu_gib:
         name = options.gpu.replace("-", " ") if options.gpu else name_of_size(options.gpu_gib)
-        node = Node(GPUS[name], name=name, note="assumed")
+        node = GpuNode(GPUS[name], name=name, note="assumed")
     else:
         node = _node_here()
     gpu = node.gpu
@@ -46,22 +46,22 @@ def node_of(options: argparse.Namespace) -> Node:
     return node._replace(gpu=gpu, number=options.gpus)
 
 
-def _node_here() -> Node:
+def _node_here() -> GpuNode:
     """Return the first GPU of this machine; an H100 where there is none of known memory."""
     try:
         gpus = machine.read_gpus()
     except InputError:
         gpus = []
     if not gpus:
-        return Node(GPUS["H100"], name="H100", note="assumed; this machine has none")
+        return GpuNode(GPUS["H100"], name="H100", note="assumed; this machine has none")
     name, gib = gpus[0].name, gpus[0].gib
     if gib is None:
         note = f"assumed; the memory of {name} is not reported: --gpu-gib"
-        return Node(GPUS["H100"], name="H100", note=note)
+        return GpuNode(GPUS["H100"], name="H100", note=note)
     if (known := gpu_named(name, gib)) is not None:
-        return Node(known, is_here=True, name=name)
+        return GpuNode(known, is_here=True, name=name)
     note = f"speed not known, taken as that of {name_of_size(gib)}"
-    return Node(gpu_of_size(gib), is_here=True, name=name, note=note)
+    return GpuNode(gpu_of_size(gib), is_here=True, name=name, note=note)
 
 
 def main(options: argparse.Namespace) -> None:

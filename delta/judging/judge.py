@@ -31,7 +31,7 @@ from delta.judging.budget import Budget
 from delta.judging.expectation import expected_votes, mass_outside
 from delta.judging.rubric import DIMENSIONS, RUBRIC, Dimension, Vote
 from delta.judging.rules.rate import NoVote, RulesParams, rate
-from delta.judging.surprisal import SurprisalParams, Token
+from delta.judging.surprisal import SurprisalParams, TraceToken
 from delta.prompts import prompt_files, trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
@@ -118,7 +118,9 @@ def judge_by_rules(
 
 
 def judge_by_surprisal(
-    params: SurprisalParams, inputs: list[JudgeInput], tokens: Mapping[str, Sequence[Token] | None]
+    params: SurprisalParams,
+    inputs: list[JudgeInput],
+    tokens: Mapping[str, Sequence[TraceToken] | None],
 ) -> tuple[pl.DataFrame, Counts]:
     """Return the votes by `delta.judging.surprisal.rate`, and counts as `judge_by_rules` does.
 

@@ -14,7 +14,7 @@ from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
 from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
 from delta.judging.rubric import RUBRIC, Dimension
-from delta.judging.surprisal import Token
+from delta.judging.surprisal import TraceToken
 
 
 def rate_traces(
@@ -51,7 +51,7 @@ def rate_traces(
 
 def _tokens(
     console: Console, title: str, name: str, inputs: list[JudgeInput]
-) -> dict[str, list[Token] | None]:
+) -> dict[str, list[TraceToken] | None]:
     """Return the tokens of each trace by its id, or None where model `name` cannot read so many.
 
     They are computed in each run: 200 short traces take seconds, and no reply is drawn.
@@ -79,7 +79,7 @@ def _tokens(
         number = len({key for key, _ in encoded.values()})
         for prompt_ids, ids, values in console.progress(results, number, label=title):
             logps[prompt_ids, ids] = values
-    tokens: dict[str, list[Token] | None] = dict.fromkeys(entry.trace_id for entry in inputs)
+    tokens: dict[str, list[TraceToken] | None] = dict.fromkeys(entry.trace_id for entry in inputs)
     for trace_id, (key, starts) in encoded.items():
-        tokens[trace_id] = list(map(Token, starts, logps.get(key, [])))
+        tokens[trace_id] = list(map(TraceToken, starts, logps.get(key, [])))
     return tokens

@@ -53,14 +53,14 @@ class SurprisalParams(StrictModel):
     repetition: Scale  # fraction of the lines
 
 
-class Token(NamedTuple):
+class TraceToken(NamedTuple):
     """A token of a trace: where it begins (characters), and its log-probability (nats)."""
 
     start: int
     logp: float
 
 
-class Part(NamedTuple):
+class LinePart(NamedTuple):
     """The surprisal of a part of a line, in nats per token."""
 
     surprisal: float
@@ -68,7 +68,7 @@ class Part(NamedTuple):
 
 
 def rate(
-    trace: str, tokens: Sequence[Token] | None, params: SurprisalParams
+    trace: str, tokens: Sequence[TraceToken] | None, params: SurprisalParams
 ) -> dict[str, list[Vote] | NoVote]:
     """Return one vote on a trace in each dimension, or why there is none.
 
@@ -91,12 +91,14 @@ def rate(
     return votes
 
 
-def _part(line: re.Match[str], tokens: Iterable[Token], start: int, end: int) -> list[Part]:
+def _part(
+    line: re.Match[str], tokens: Iterable[TraceToken], start: int, end: int
+) -> list[LinePart]:
     logps = [token.logp for token in tokens if start <= token.start < end]
-    return [Part(-sum(logps) / len(logps), line[0])] if logps else []
+    return [LinePart(-sum(logps) / len(logps), line[0])] if logps else []
 
 
-def _worst(parts: list[Part], scale: Scale, nothing: str) -> list[Vote] | NoVote:
+def _worst(parts: list[LinePart], scale: Scale, nothing: str) -> list[Vote] | NoVote:
     if not parts:
         return NoVote(nothing)
     worst = max(parts)

@@ -23,7 +23,7 @@ GRADE, TRAIN, CHECKPOINT, SFT = "grading", "train", "checkpoints", "sft"
 MIN_SAVING = 0.02  # fraction of the billed hours; what lowers them by less is not listed
 
 
-class Step(NamedTuple):
+class RunStep(NamedTuple):
     """A part of a run during which a number of GPUs are busy."""
 
     name: str  # a stage, or one of the above
@@ -40,8 +40,8 @@ class NodeHours(NamedTuple):
     """The hours of a run on a node."""
 
     gpus: int
-    steps: list[Step]
-    lacking: Sequence[Step] = ()  # that need more GPUs; their hours are not known
+    steps: list[RunStep]
+    lacking: Sequence[RunStep] = ()  # that need more GPUs; their hours are not known
 
     @property
     def wall(self) -> float:
@@ -115,14 +115,14 @@ def node_hours(
     return NodeHours(gpus, possible, lacking)
 
 
-def _fetching(workspace: Workspace, sizes: Sizes) -> Iterator[Step]:
+def _fetching(workspace: Workspace, sizes: Sizes) -> Iterator[RunStep]:
     missing = [name for name in models_to_fetch(workspace) if not paths.model(name).is_dir()]
     fetched = sum(size.on_disk for name in missing if (size := sizes[name]))
     # Copies and digests take as long again.
-    yield Step(DOWNLOAD, 2 * fetched / 1e9 / DOWNLOAD_GBPS.value / HOUR_S, 0)
+    yield RunStep(DOWNLOAD, 2 * fetched / 1e9 / DOWNLOAD_GBPS.value / HOUR_S, 0)
 
 
-def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -> Iterator[Step]:
+def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -> Iterator[RunStep]:
     """Yield for each stage and model its hours, its last reply, and one start of its engines."""
     hours: dict[tuple[str, str], tuple[float, float]] = {}
     for cost in requests:
@@ -134,38 +134,38 @@ def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -
         serving, size = params.serving[model], sizes[model]
         assert isinstance(serving, ServingParams)
         busy = serving.tensor_parallel_size * replicas(params, model, gpus)
-        yield Step(stage, used / busy, busy, model)
-        yield Step(LAST, last, serving.tensor_parallel_size, model)
+        yield RunStep(stage, used / busy, busy, model)
+        yield RunStep(LAST, last, serving.tensor_parallel_size, model)
         loading = 0.0 if size is None else size.on_disk / 1e9 / DISK_GBPS.value
-        yield Step(START, (ENGINE_S.value + loading) / HOUR_S, 0, model)
+        yield RunStep(START, (ENGINE_S.value + loading) / HOUR_S, 0, model)
 
 
-def _grading(workspace: Workspace, requests: Sequence[Cost]) -> Iterator[Step]:
+def _grading(workspace: Workspace, requests: Sequence[Cost]) -> Iterator[RunStep]:
     params = workspace.params
     answers = sum(cost.group.total or 0 for cost in requests if cost.group.stage == "evaluate")
     for cost in requests:
         sampled = isinstance(params.generators.get(cost.group.name), SampledParams)
         if cost.group.stage == "generate" and sampled:
             answers += cost.group.total or 0
-    yield Step(GRADE, answers * GRADING_S.value / params.grading.workers / HOUR_S, 0)
+    yield RunStep(GRADE, answers * GRADING_S.value / params.grading.workers / HOUR_S, 0)
 
 
-def _sft(params: Params, costs: Mapping[str, TrainingCost]) -> Iterator[Step]:
+def _sft(params: Params, costs: Mapping[str, TrainingCost]) -> Iterator[RunStep]:
     for name, cost in costs.items():
-        yield Step(SFT, cost.hours or 0, 1 if uses_gpu(params) else 0, name)
+        yield RunStep(SFT, cost.hours or 0, 1 if uses_gpu(params) else 0, name)
 
 
-def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> Iterator[Step]:
+def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> Iterator[RunStep]:
     train = params.train
     if cost is None or not cost.hours or cost.pairs is None or base is None:
         return
     wall = cost.hours / train.num_processes
-    yield Step(TRAIN, wall, train.num_processes if uses_gpu(params) else 0)
+    yield RunStep(TRAIN, wall, train.num_processes if uses_gpu(params) else 0)
     if train.lora is None:
         full = wall * 60 / train.save_minutes if train.save_minutes else 0
         written = full * OPTIMIZER.value + num_evaluations(train, cost.pairs) * BYTES[train.dtype]
         seconds = written * base.parameters / 1e9 / DISK_GBPS.value
-        yield Step(CHECKPOINT, seconds / HOUR_S, 0)
+        yield RunStep(CHECKPOINT, seconds / HOUR_S, 0)
 
 
 class Alternative(NamedTuple):

@@ -66,8 +66,8 @@ class Check(NamedTuple):
         return f"{self.what}: {self.found}; expected {self.expected}; {self.remedy}"
 
 
-class Needs(NamedTuple):
-    """What the stages that are to run ask of this machine."""
+class Requirements(NamedTuple):
+    """What the stages that are to run require of this machine."""
 
     processes: int  # of training; 0: none
     tensor_parallel_size: int  # the largest of the models asked here; 0: none
@@ -82,8 +82,10 @@ class Needs(NamedTuple):
         return max(self.processes, self.tensor_parallel_size)
 
 
-def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None) -> Needs:
-    """Return the needs of asking `models` and of training. A Ray cluster has its own GPUs."""
+def requirements(
+    params: Params, models: Sequence[str], trains: bool, base: Size | None
+) -> Requirements:
+    """Return what asking `models` and training require. A Ray cluster has its own GPUs."""
     elsewhere = params.engine.kind == "ray" and params.engine.ray.address == "auto"
     if elsewhere or params.engine.vllm.gpu_memory_utilization is None:
         models = []
@@ -95,7 +97,7 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
     train = params.train
     trains = trains and uses_gpu(params)
     share = (params.engine.vllm.gpu_memory_utilization or 0.0) if sizes else 0.0
-    return Needs(
+    return Requirements(
         train.num_processes if trains else 0,
         max(sizes, default=0),
         base,
@@ -107,7 +109,7 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
     )
 
 
-def check_machine(params: Params, wanted: Needs) -> list[Check]:
+def check_machine(params: Params, wanted: Requirements) -> list[Check]:
     """Return all checks; none where the stages use no GPU of this machine."""
     if not wanted.gpus:
         return []
@@ -192,7 +194,7 @@ def visible(gpus: list[FoundGpu], variable: str | None) -> list[FoundGpu]:
     return chosen
 
 
-def check_gpus(wanted: Needs) -> Iterator[Check]:
+def check_gpus(wanted: Requirements) -> Iterator[Check]:
     """Yield the checks of number and driver, and of the GPUs that are used."""
     try:
         gpus = read_gpus()
@@ -214,7 +216,7 @@ def check_gpus(wanted: Needs) -> Iterator[Check]:
         yield from _check_gpu(gpu, wanted)
 
 
-def _check_gpu(gpu: FoundGpu, wanted: Needs) -> Iterator[Check]:
+def _check_gpu(gpu: FoundGpu, wanted: Requirements) -> Iterator[Check]:
     what = f"GPU {gpu.number}"
     if gpu.is_split:
         remedy = f"`nvidia-smi -i {gpu.number} -mig 0`, or another in CUDA_VISIBLE_DEVICES"
@@ -235,13 +237,13 @@ def _check_gpu(gpu: FoundGpu, wanted: Needs) -> Iterator[Check]:
         yield Check(what, found, expected, remedy)
 
 
-def _needed_gib(gib: float, wanted: Needs) -> float:
+def _needed_gib(gib: float, wanted: Requirements) -> float:
     """Return what answers and training take of a GPU; training only where an empty GPU has it."""
     training = wanted.gpu_gib if wanted.gpu_gib < gib else 0.0
     return max(wanted.gpu_share * gib, training)
 
 
-def _check_number(gpus: list[FoundGpu], wanted: Needs) -> Check:
+def _check_number(gpus: list[FoundGpu], wanted: Requirements) -> Check:
     number, variable = len(gpus), os.environ.get("CUDA_VISIBLE_DEVICES")
     if variable is not None and variable.strip().startswith("MIG-"):
         remedy = "name a whole one by its index; `dvc repro` does not ask"
@@ -323,7 +325,7 @@ def ram_bytes() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
-def check_host_memory(params: Params, wanted: Needs) -> Iterator[Check]:
+def check_host_memory(params: Params, wanted: Requirements) -> Iterator[Check]:
     """Yield a check of the memory for the base, which every process fills before it is sharded."""
     if not wanted.processes or wanted.base is None:
         return
@@ -341,7 +343,7 @@ def check_host_memory(params: Params, wanted: Needs) -> Iterator[Check]:
     yield Check("host memory", found, expected, f"a machine with more memory, or {remedy}")
 
 
-def check_shared_memory(wanted: Needs) -> Iterator[Check]:
+def check_shared_memory(wanted: Requirements) -> Iterator[Check]:
     """Yield a check of /dev/shm, over which the processes of several GPUs exchange data."""
     if wanted.gpus < 2 or not SHARED_MEMORY.is_dir():
         return

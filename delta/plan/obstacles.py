@@ -7,7 +7,7 @@ from delta.plan.availability import AskHub, InCache, check_sources, external_sou
 from delta.plan.costs import uses_gpu
 from delta.plan.disk import shortages, written
 from delta.plan.dvc_state import Stage
-from delta.plan.machine import check_machine, needs
+from delta.plan.machine import check_machine, requirements
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace
@@ -25,7 +25,7 @@ def obstacles(
     workspace, known = Workspace(params, {stage.name: stage for stage in stages}), sizes(params)
     models = list(dict.fromkeys(item.group.model for item in pending_requests(workspace)))
     trains = not workspace.settled("train")
-    found = check_machine(params, needs(params, models, trains, known[params.train.base]))
+    found = check_machine(params, requirements(params, models, trains, known[params.train.base]))
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
     return [
         *(str(check) for check in found if check.remedy),

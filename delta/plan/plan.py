@@ -6,13 +6,21 @@ from typing import NamedTuple
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import costs, experiment_hours, hours, machine, render, render_needs, stage_seconds
+from delta.plan import (
+    costs,
+    experiment_hours,
+    hours,
+    machine,
+    render,
+    render_requirements,
+    stage_seconds,
+)
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources
 from delta.plan.costs import Cost, TrainingCost
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import Sizes, sizes
 from delta.plan.pending import pending_requests
-from delta.plan.power import Replicates
+from delta.plan.power import SeedResults
 from delta.plan.render_power import power_section
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.section import WIDTH, Section, join_sections
@@ -20,7 +28,7 @@ from delta.plan.sft_costs import sft_costs
 from delta.plan.speeds import Gpu
 
 
-class Node(NamedTuple):
+class GpuNode(NamedTuple):
     """The GPUs that a plan computes with."""
 
     gpu: Gpu
@@ -40,8 +48,8 @@ def plan(
     ask_hub: AskHub,
     in_cache: InCache,
     offline: bool,
-    node: Node,
-    configurations: Sequence[Replicates],
+    node: GpuNode,
+    configurations: Sequence[SeedResults],
 ) -> list[str]:
     """Return the lines of the plan. It lists what could not be checked. Needs no network.
 
@@ -70,9 +78,9 @@ def plan(
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
     answers = check_sources(sources, ask_hub, in_cache, offline)
     recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
-    wanted = machine.needs(params, asked, trains, known[params.train.base])
+    wanted = machine.requirements(params, asked, trains, known[params.train.base])
     checks = machine.check_machine(params, wanted)
-    disk = render_needs.disk_section(workspace, requests, known, trains)
+    disk = render_requirements.disk_section(workspace, requests, known, trains)
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -85,24 +93,24 @@ def plan(
         _experiment_section(workspace, node),
         power_section(params, configurations),
         Section(textwrap.wrap(recorded, WIDTH)),
-        render_needs.memory_section(params, asked, known, node.gpu, trains),
+        render_requirements.memory_section(params, asked, known, node.gpu, trains),
         _of_this_machine(params, node, disk),
-        render_needs.source_section(answers),
-        _of_this_machine(params, node, render_needs.machine_section(checks)),
-        render_needs.assumption_section(params, node.gpu, node.is_here),
+        render_requirements.source_section(answers),
+        _of_this_machine(params, node, render_requirements.machine_section(checks)),
+        render_requirements.assumption_section(params, node.gpu, node.is_here),
     ]
     not_checked += workspace.notes
     return join_sections(sections, not_checked)
 
 
-def _of_this_machine(params: Params, node: Node, section: Section) -> Section:
+def _of_this_machine(params: Params, node: GpuNode, section: Section) -> Section:
     """Say of what is in the way that it is here, where the GPUs of the plan are not."""
     if costs.uses_gpu(params) and not node.is_here:
         section.blocks = [f"this machine: {block}" for block in section.blocks]
     return section
 
 
-def _experiment_section(workspace: Workspace, node: Node) -> Section:
+def _experiment_section(workspace: Workspace, node: GpuNode) -> Section:
     params = workspace.params
     if not costs.uses_gpu(params):
         return Section()
@@ -120,7 +128,7 @@ def _hours_section(
     training: TrainingCost | None,
     sft: Mapping[str, TrainingCost],
     known: Sizes,
-    node: Node,
+    node: GpuNode,
 ) -> Section:
     params = workspace.params
     gpus = node.number or hours.gpus_of_node(params)

@@ -24,7 +24,7 @@ from delta.stats.power import ASSUMED, POLICY_AND_BASE, Benchmark, Noise, Square
 from delta.stats.seeds import SeedVariance, pool_seed_variance
 
 UNKNOWN_SCORE = 0.5  # of a base that has none yet: the score whose answers vary most
-Replicates = list[Result]  # of one configuration: they differ in the training's seed
+SeedResults = list[Result]  # of one configuration: they differ in the training's seed
 
 
 class Domain(NamedTuple):
@@ -52,7 +52,7 @@ class PaperDifference(NamedTuple):
     weights: SquaredWeights
 
 
-class Needs(NamedTuple):
+class AlternativeSizes(NamedTuple):
     """The sizes that would see a difference, each alone; None where no number does."""
 
     questions: int | None
@@ -60,7 +60,7 @@ class Needs(NamedTuple):
     seeds: int | None
 
 
-def domains(params: Params, configurations: Iterable[Replicates] = ()) -> Iterator[Domain]:
+def domains(params: Params, configurations: Iterable[SeedResults] = ()) -> Iterator[Domain]:
     """Yield the domains of a profile. One with an unknown number of questions is left out.
 
     `configurations` are results of several seeds (`replicates`); the spread of seeds is pooled over
@@ -108,7 +108,7 @@ def base_scores(params: Params) -> dict[str, float]:
 
 def replicates(
     content: Mapping[str, Any], experiments: Mapping[str, ExperimentParams], folder: Path
-) -> Iterator[Replicates]:
+) -> Iterator[SeedResults]:
     """Yield the results of each configuration that has several training seeds.
 
     `content` is all of params.yaml. Seeds that draw other pairs too are left out: they vary more.
@@ -120,7 +120,7 @@ def replicates(
             for axis in seed_axes(experiment)
             if all(set(changes) == {"train.seed"} for changes in experiment.vary[axis].values())
         ]
-        groups: dict[tuple[str, ...], Replicates] = {}
+        groups: dict[tuple[str, ...], SeedResults] = {}
         for spec in expand_grid(dict(content), name, experiment) if of_training else ():
             result = results.read(spec.key, folder)
             if result is not None:
@@ -130,7 +130,7 @@ def replicates(
 
 
 def seed_variance(
-    configurations: Iterable[Replicates], benchmarks: list[str]
+    configurations: Iterable[SeedResults], benchmarks: list[str]
 ) -> SeedVariance | None:
     """Return the pooled variance between seeds of a mean over benchmarks; None if not measured."""
     return pool_seed_variance(
@@ -142,7 +142,7 @@ def seed_variance(
     )
 
 
-def _correct_counts(group: Replicates, benchmark: str) -> CorrectCounts:
+def _correct_counts(group: SeedResults, benchmark: str) -> CorrectCounts:
     answers = [result.answers[benchmark] for result in group]
     return CorrectCounts(np.array([counts.array for counts in answers]), answers[0].samples)
 
@@ -198,11 +198,13 @@ def seen(domain: Domain, seeds: int, weights: SquaredWeights) -> float:
     return 100 * power.smallest_difference(domain.benchmarks, domain.noise, seeds, weights)
 
 
-def needs(domain: Domain, seeds: int, weights: SquaredWeights, points: float) -> Needs:
+def alternative_sizes(
+    domain: Domain, seeds: int, weights: SquaredWeights, points: float
+) -> AlternativeSizes:
     """Return the questions, the answers to each, or the seeds that would see a difference."""
     sizes = domain.benchmarks, domain.noise
     questions = power.questions_for(points / 100, *sizes, seeds, weights)
-    return Needs(
+    return AlternativeSizes(
         None if questions is None else sum(questions),
         power.samples_for(points / 100, *sizes, seeds, weights),
         power.seeds_for(points / 100, *sizes, weights),

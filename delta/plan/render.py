@@ -19,7 +19,7 @@ from delta.plan.costs import (
 )
 from delta.plan.dvc_state import STATES, Stage
 from delta.plan.experiment_hours import ExperimentHours
-from delta.plan.hours import NodeHours, Step
+from delta.plan.hours import NodeHours, RunStep
 from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN
 from delta.plan.section import (
     WIDTH,
@@ -265,7 +265,7 @@ def hours_section(
     if hours is None:
         unknown = "hours on the clock and billed: some of the numbers above are not known"
         return Section(not_checked=[unknown])
-    parts: dict[str, list[Step]] = {}
+    parts: dict[str, list[RunStep]] = {}
     for step in hours.steps:
         parts.setdefault(step.name, []).append(step)
     rows = [[name, *_hour_cells(steps, hours.gpus), _busy(steps)] for name, steps in parts.items()]
@@ -302,7 +302,7 @@ def experiment_section(experiments: ExperimentHours | None, gpus: int) -> Sectio
     return Section(textwrap.wrap(text, WIDTH))
 
 
-def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:
+def _hour_cells(steps: Sequence[RunStep], gpus: int) -> list[str]:
     wall = sum(step.hours for step in steps)
     return [
         format_hours(wall),
@@ -311,6 +311,6 @@ def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:
     ]
 
 
-def _busy(steps: Sequence[Step]) -> str:
+def _busy(steps: Sequence[RunStep]) -> str:
     numbers = sorted({step.busy for step in steps})
     return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

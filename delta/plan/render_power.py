@@ -5,25 +5,26 @@ from collections.abc import Sequence
 from delta.check import Params
 from delta.plan.power import (
     Domain,
-    Needs,
     PaperDifference,
-    Replicates,
+    SeedResults,
+    alternative_sizes,
     domains,
     figures_by_seeds,
-    needs,
     paper_differences,
     seeds_of,
     seen,
 )
 from delta.plan.section import Section, align_columns, format_whole, wrap
+from delta.report.claims.formatting import format_sizes
 from delta.stats.power import ASSUMED, POLICY_AND_BASE, TWO_POLICIES
 
 TITLE = "Power: the differences in points that are seen 4 times in 5 (two-sided test, 5%)"
 HEADER = ("", "seeds", "questions", "answers", "two trainings", "a training and the base")
+SIZE_UNITS = ("questions", "answers to each", "seeds")  # of AlternativeSizes
 PAPER_HEADER = ("the paper's differences", "points", "seen here", "or seen with")
 
 
-def power_section(params: Params, configurations: Sequence[Replicates]) -> Section:
+def power_section(params: Params, configurations: Sequence[SeedResults]) -> Section:
     """Return the smallest differences by domain, and what would see those of the paper.
 
     Nothing where no experiment trains. `configurations`: results with several seeds.
@@ -64,23 +65,12 @@ def _of_the_paper(params: Params, found: Sequence[Domain]) -> list[str]:
 
 def _paper_row(difference: PaperDifference, domain: Domain, seeds: int) -> list[str]:
     points = seen(domain, seeds, difference.weights)
-    enough = points <= difference.points
     text = "these sizes are enough"
-    if not enough:
-        text = _in_words(needs(domain, seeds, difference.weights, difference.points))
+    if points > difference.points:
+        sizes = alternative_sizes(domain, seeds, difference.weights, difference.points)
+        text = format_sizes(zip(sizes, SIZE_UNITS, strict=True)) or "none of these alone"
     name = f"{difference.figure} {difference.domain}"
     return [name, f"{difference.points:g}", f"{points:.2f}", text]
-
-
-def _in_words(needed: Needs) -> str:
-    parts = []
-    if needed.questions is not None:
-        parts.append(f"{needed.questions:,} questions")
-    if needed.samples is not None:
-        parts.append(f"{needed.samples:,} answers to each")
-    if needed.seeds is not None:
-        parts.append(f"{needed.seeds:,} seeds")
-    return " or ".join(parts) or "none of these alone"
 
 
 def _assumptions(found: Sequence[Domain]) -> str:

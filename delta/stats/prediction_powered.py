@@ -19,11 +19,11 @@ Array = NDArray[np.float64]
 MIN_RATED = 10  # units that people rated; with fewer the judge's weight is not known
 
 
-class Part(NamedTuple):
-    """The ratings of one population, by unit; NaN where there is none.
+class RatedGroup(NamedTuple):
+    """The ratings of one group of traces, by unit; NaN where there is none.
 
-    All parts of a sum have the same units in the same order, for example problems. People rate a
-    random sample of them.
+    All groups of a sum have the same units in the same order, for example problems. People rate
+    a random sample of them.
     """
 
     weight: float  # of its mean in the sum
@@ -39,47 +39,53 @@ class PoweredMean(NamedTuple):
     low: float
     high: float
     judge_weight: float  # 0: people alone; 1: the judge's mean, corrected by people
-    rated: int  # units that people rated, in the part that has fewest
+    rated: int  # units that people rated, in the group that has fewest
 
 
-def people_alone(parts: Sequence[Part]) -> PoweredMean | None:
-    """Return the weighted sum of people's means; None where fewer than two units of a part are.
+def people_alone(groups: Sequence[RatedGroup]) -> PoweredMean | None:
+    """Return the weighted sum of people's means; None if they rated fewer than two of a group.
 
-    Its variance sums over units, so a unit in several parts is paired with itself.
+    Its variance sums over units, so a unit in several groups is paired with itself.
     """
-    rated = _fewest_rated(parts)
+    rated = _fewest_rated(groups)
     if rated < 2:
         return None
-    value = math.fsum(part.weight * float(np.nanmean(part.people)) for part in parts)
-    by_part = [part.weight * _influence(part.people) for part in parts]
-    error = math.sqrt(_squares(np.sum(by_part, axis=0)))
-    return _interval(value, error, _degrees_of_freedom(parts, by_part), 0.0, rated)
+    value = math.fsum(group.weight * float(np.nanmean(group.people)) for group in groups)
+    by_group = [group.weight * _influence(group.people) for group in groups]
+    error = math.sqrt(_squares(np.sum(by_group, axis=0)))
+    return _interval(value, error, _degrees_of_freedom(groups, by_group), 0.0, rated)
 
 
-def prediction_powered(parts: Sequence[Part]) -> PoweredMean | None:
+def prediction_powered(groups: Sequence[RatedGroup]) -> PoweredMean | None:
     """Return the weighted sum of people's means by people and the judge.
 
     The judge's weight, 0 to 1, is the one with the smallest variance. None where people rated fewer
-    than MIN_RATED units of a part.
+    than MIN_RATED units of a group.
     """
-    rated = _fewest_rated(parts)
+    rated = _fewest_rated(groups)
     if rated < MIN_RATED:
         return None
-    people = np.sum([part.weight * _influence(part.people) for part in parts], axis=0)
+    people = np.sum([group.weight * _influence(group.people) for group in groups], axis=0)
     judge = np.sum(
-        [part.weight * (_influence(part.judge) - _influence(part.judge_of_same)) for part in parts],
+        [
+            group.weight * (_influence(group.judge) - _influence(group.judge_of_same))
+            for group in groups
+        ],
         axis=0,
     )
     squares = _squares(judge)
     weight = min(1.0, max(0.0, -float(people @ judge) / squares)) if squares > 0 else 0.0
     value = math.fsum(
-        part.weight * float(np.nanmean(part.people - weight * part.judge_of_same))
-        + part.weight * weight * float(np.nanmean(part.judge))
-        for part in parts
+        group.weight * float(np.nanmean(group.people - weight * group.judge_of_same))
+        + group.weight * weight * float(np.nanmean(group.judge))
+        for group in groups
     )
     df = _degrees_of_freedom(
-        parts,
-        [part.weight * _influence(part.people - weight * part.judge_of_same) for part in parts],
+        groups,
+        [
+            group.weight * _influence(group.people - weight * group.judge_of_same)
+            for group in groups
+        ],
     )
     # The weight is fitted to the same units: Cochran's (1977, 7.3) factor for small samples.
     error = math.sqrt(_squares(people + weight * judge) * df / (df - 2))
@@ -103,9 +109,9 @@ def _squares(values: Array) -> float:
     return float(values @ values)
 
 
-def _degrees_of_freedom(parts: Sequence[Part], influences: Sequence[Array]) -> float:
+def _degrees_of_freedom(groups: Sequence[RatedGroup], influences: Sequence[Array]) -> float:
     """Return Welch's degrees of freedom, but no more than a paired test of all rated units has."""
-    rated = [~np.isnan(part.people) for part in parts]
+    rated = [~np.isnan(group.people) for group in groups]
     variances = [_squares(influence) for influence in influences]
     squares = math.fsum(
         variance**2 / (np.count_nonzero(present) - 1)
@@ -115,13 +121,13 @@ def _degrees_of_freedom(parts: Sequence[Part], influences: Sequence[Array]) -> f
     return min(paired, math.fsum(variances) ** 2 / squares) if squares > 0 else paired
 
 
-def _fewest_rated(parts: Sequence[Part]) -> int:
-    for part in parts:
-        if len({len(ratings) for ratings in (*part[1:], parts[0].people)}) != 1:
-            raise ValueError("parts with different numbers of units")
-        if (np.isnan(part.people) != np.isnan(part.judge_of_same)).any():
+def _fewest_rated(groups: Sequence[RatedGroup]) -> int:
+    for group in groups:
+        if len({len(ratings) for ratings in (*group[1:], groups[0].people)}) != 1:
+            raise ValueError("groups with different numbers of units")
+        if (np.isnan(group.people) != np.isnan(group.judge_of_same)).any():
             raise ValueError("people rated units that the judge did not, or the other way round")
-    return min(int(np.count_nonzero(~np.isnan(part.people))) for part in parts)
+    return min(int(np.count_nonzero(~np.isnan(group.people))) for group in groups)
 
 
 def _interval(

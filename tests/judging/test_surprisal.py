@@ -8,7 +8,7 @@ import pytest
 from delta.judging import surprisal
 from delta.judging.judge import JudgeInput, judge_by_surprisal
 from delta.judging.rules.rate import NoVote
-from delta.judging.surprisal import Scale, SurprisalParams, Token
+from delta.judging.surprisal import Scale, SurprisalParams, TraceToken
 from tests.helpers.toy_judge import DIMENSIONS
 
 PARAMS = SurprisalParams(
@@ -22,7 +22,7 @@ PARAMS = SurprisalParams(
 def votes(trace: str, surprisals: list[float]) -> dict[str, float | str]:
     """Return the votes, or why there is none; a character is a token of this surprisal (nats)."""
     assert len(surprisals) == len(trace)
-    tokens = [Token(start, -value) for start, value in enumerate(surprisals)]
+    tokens = [TraceToken(start, -value) for start, value in enumerate(surprisals)]
     rated = surprisal.rate(trace, tokens, PARAMS)
     return {
         name: of.reason if isinstance(of, NoVote) else of[0].score for name, of in rated.items()
@@ -72,7 +72,7 @@ def test_repeated_lines_lower_signal_to_noise() -> None:
 def test_what_cannot_be_read_gets_no_vote_and_is_counted() -> None:
     inputs = [JudgeInput(name, "1 + 1?", text) for name, text in (("a", "It is."), ("b", " \n"))]
     inputs.append(JudgeInput("c", "1 + 1?", "1=1"))
-    tokens = {"a": [Token(0, -2.0)], "b": [], "c": None}
+    tokens = {"a": [TraceToken(0, -2.0)], "b": [], "c": None}
     rows, counts = judge_by_surprisal(PARAMS, inputs, tokens)
     assert counts == {
         "judge": "surprisal",

@@ -9,7 +9,7 @@ import pytest
 from delta.check import Params
 from delta.core import paths
 from delta.core.params import read_all, validate
-from delta.plan import costs, render_needs, resources, speeds
+from delta.plan import costs, render_requirements, resources, speeds
 from delta.plan.costs import Cost, Tokens
 from delta.plan.dvc_state import Stage
 from delta.plan.model_sizes import KNOWN_MODELS, SHAPES, Size, size_of_folder, size_of_known, sizes
@@ -270,7 +270,7 @@ def test_an_unknown_model_has_no_size() -> None:
     shutil.rmtree(paths.model(MODEL))
     unknown = sizes(params)
     assert unknown == {MODEL: None, "policy": None}
-    part = render_needs.memory_section(params, [], unknown, H100, trains=True)
+    part = render_requirements.memory_section(params, [], unknown, H100, trains=True)
     assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from delta.check import Params
 from delta.core.params import read_all, validate
-from delta.plan import disk, render_needs
+from delta.plan import disk, render_requirements
 from delta.plan.disk import HERE, Written
 from delta.plan.model_sizes import GIB, sizes
 from delta.plan.requests import Workspace
@@ -102,7 +102,7 @@ def test_a_cache_on_another_file_system_makes_room_here(monkeypatch: pytest.Monk
 
 def test_a_plan_has_the_free_space_of_every_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
     put_hub_elsewhere(monkeypatch)
-    section = render_needs.disk_section(Workspace(GPU, {}), [], sizes(GPU), trains=False)
+    section = render_requirements.disk_section(Workspace(GPU, {}), [], sizes(GPU), trains=False)
     words = [line.split("  ")[1] for line in section.lines[2:]]
     assert words[0] == "weights of qwen2_5-0_5b, 3 copies"
     assert words[-4:] == [

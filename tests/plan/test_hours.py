@@ -9,10 +9,10 @@ import pytest
 
 from delta.check import Params
 from delta.core.params import read_all, validate
-from delta.plan import costs, hours, machine, render, render_needs, resources
+from delta.plan import costs, hours, machine, render, render_requirements, resources
 from delta.plan.costs import Cost, TrainingCost
 from delta.plan.experiment_hours import experiment_hours
-from delta.plan.hours import Alternative, NodeHours, Step
+from delta.plan.hours import Alternative, NodeHours, RunStep
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import RequestGroup, Workspace, count_requests
@@ -84,7 +84,7 @@ def test_the_node_is_what_training_and_the_largest_model_need() -> None:
 def test_a_node_is_billed_whole_and_the_plan_says_what_would_lower_it() -> None:
     paper = with_engine(profile("paper"), kind="vllm")
     node = NodeHours(
-        8, [Step("fetch", 2, 0), Step("generate", 10, 1, "s1-3b"), Step("train", 1, 8)]
+        8, [RunStep("fetch", 2, 0), RunStep("generate", 10, 1, "s1-3b"), RunStep("train", 1, 8)]
     )
     assert (node.wall, node.billed, node.used) == (13, 104, 18)
     lower = hours.what_would_lower(paper, node, {"s1-3b": Alternative(1, 0.5)})
@@ -241,7 +241,7 @@ def test_training_without_bf16_is_on_the_same_gpus_in_float32(
     monkeypatch.chdir(tmp_path)
     bf16 = profile("paper")
     params = bf16.model_copy(update={"train": bf16.train.model_copy(update={"bf16": False})})
-    assert machine.needs(params, [], True, None).processes == 8
+    assert machine.requirements(params, [], True, None).processes == 8
     known, h100 = sizes(params), GPUS["H100"]
 
     def hours_of(params: Params) -> float:
@@ -254,10 +254,10 @@ def test_training_without_bf16_is_on_the_same_gpus_in_float32(
     assert cost is not None
     assert "GPU h" in render.training_section(params, cost).lines[1]
     assert render.total_section(params, [], [cost]).lines[0].endswith("GPU h of training.")
-    rows = render_needs.memory_section(params, [], known, h100, trains=True).lines
+    rows = render_requirements.memory_section(params, [], known, h100, trains=True).lines
     assert "for 32,768 tokens" in rows[-1]  # of a GPU, not of this machine
     assert "does not fit" in str(
-        render_needs.memory_section(params, [], known, GPUS["RTX 4090"], trains=True).blocks
+        render_requirements.memory_section(params, [], known, GPUS["RTX 4090"], trains=True).blocks
     )
 
 
@@ -285,7 +285,7 @@ def test_one_gpu_takes_the_hours_of_the_table_and_all_fits(
     assert every is not None
     assert every.trainings == 123
     assert every.wall == pytest.approx(numbers([row[4]])[0], rel=0.1)
-    lines = render_needs.memory_section(params, known, known, gpu, trains=True)
+    lines = render_requirements.memory_section(params, known, known, gpu, trains=True)
     assert lines.blocks == []
     full = params.train.model_copy(update={"lora": None})
     base = known[params.train.base]

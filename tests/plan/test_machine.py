@@ -14,9 +14,9 @@ from delta.core.params import read_all, validate
 from delta.plan import machine, obstacles
 from delta.plan.availability import Availability, ExternalSource
 from delta.plan.dvc_state import Stage
-from delta.plan.machine import Check, Needs
+from delta.plan.machine import Check, Requirements
 from delta.plan.model_sizes import Size, sizes
-from delta.plan.plan import Node
+from delta.plan.plan import GpuNode
 from delta.plan.speeds import GPUS, gpu_named
 from tests.helpers.import_closure import ROOT
 
@@ -29,9 +29,9 @@ H200 = (
     "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, "
     "580.65.06, 143771, 4, 9.0, Disabled\n"
 )
-ALL = Needs(processes=8, tensor_parallel_size=4, base=EIGHT_B)
+ALL = Requirements(processes=8, tensor_parallel_size=4, base=EIGHT_B)
 SUPER = "NVIDIA GeForce RTX 4080 SUPER"
-ONE = Needs(1, 1, EIGHT_B, gpu_share=0.9, gpu_gib=20, bfloat16=True)
+ONE = Requirements(1, 1, EIGHT_B, gpu_share=0.9, gpu_gib=20, bfloat16=True)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def eight(name: str = "NVIDIA H100 80GB HBM3", driver: str = "580.65.06", used: 
     return "\n".join(rows) + "\n"
 
 
-def lines(wanted: Needs) -> list[str]:
+def lines(wanted: Requirements) -> list[str]:
     return [str(check) for check in machine.check_gpus(wanted)]
 
 
@@ -163,7 +163,7 @@ def test_a_used_gpu_is_refused_where_the_run_needs_the_memory(
     install(
         programs, "nvidia-smi", f"0, GPU-0, RTX 4090, 580.65.06, 24576, {used}, 8.9, Disabled\n"
     )
-    found = lines(Needs(1, 1, EIGHT_B, gpu_share, gpu_gib))
+    found = lines(Requirements(1, 1, EIGHT_B, gpu_share, gpu_gib))
     assert ["in use" in line for line in found[2:]] == [True] * refused
 
 
@@ -297,19 +297,19 @@ def test_several_gpus_need_shared_memory(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_only_stages_on_gpus_of_this_machine_need_them() -> None:
     params = paper()
     models = ["s1-3b", "nemotron-49b"]
-    all_of_ray = Needs(8, 4, None, 0.92, 0, bfloat16=True, all_gpus=True)
-    assert machine.needs(params, models, True, None) == all_of_ray
+    all_of_ray = Requirements(8, 4, None, 0.92, 0, bfloat16=True, all_gpus=True)
+    assert machine.requirements(params, models, True, None) == all_of_ray
     # 46.9 GiB of docs/gpu-hours.md, and 2 of CUDA
     base = sizes(params)["nemotron-8b"]
-    assert machine.needs(params, [], True, base).gpu_gib == pytest.approx(48.9, abs=0.1)
-    assert not machine.needs(params, ["nemotron-8b"], False, None).bfloat16  # float32
-    assert machine.needs(params, [], False, None).gpus == 0
+    assert machine.requirements(params, [], True, base).gpu_gib == pytest.approx(48.9, abs=0.1)
+    assert not machine.requirements(params, ["nemotron-8b"], False, None).bfloat16  # float32
+    assert machine.requirements(params, [], False, None).gpus == 0
     ray = params.engine.ray.model_copy(update={"address": "auto"})
     engine = params.engine.model_copy(update={"kind": "ray", "ray": ray})
     cluster = params.model_copy(update={"engine": engine})
-    assert machine.needs(cluster, models, False, None).gpus == 0
+    assert machine.requirements(cluster, models, False, None).gpus == 0
     laptop = validate("", Params, read_all(ROOT / "params.yaml"))
-    assert machine.check_machine(laptop, machine.needs(laptop, [], True, None)) == []
+    assert machine.check_machine(laptop, machine.requirements(laptop, [], True, None)) == []
 
 
 def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs: Path) -> None:
@@ -318,11 +318,11 @@ def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs:
         options = {"gpu": None, "gpu_gib": None, "gpu_tflops": None, "gpus": None}
         return plan_command.node_of(Namespace(**(options | changes)))
 
-    assert node() == Node(GPUS["H100"], name="H100", note="assumed; this machine has none")
+    assert node() == GpuNode(GPUS["H100"], name="H100", note="assumed; this machine has none")
     assert node().heading(1) == "Hours on 1 × H100 (assumed; this machine has none)"
     assert node(gpu_gib=24.0).gpu == GPUS["RTX 4090"]
     assert node(gpu="RTX-4090").gpu == GPUS["RTX 4090"]
-    assert node(gpu="A100", gpus=4) == Node(GPUS["A100"], 4, False, "A100", "assumed")
+    assert node(gpu="A100", gpus=4) == GpuNode(GPUS["A100"], 4, False, "A100", "assumed")
     assert node(gpu_gib=141.0, gpu_tflops=500.0).gpu == GPUS["H200"]._replace(tflops=500)
     install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4, 8.9, Disabled\n")
     assert node().is_here

@@ -16,8 +16,8 @@ from delta.inference.engine import open_engine
 from delta.plan import availability, dvc_state
 from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSource
 from delta.plan.dvc_state import Stage, with_states
-from delta.plan.plan import Node, plan
-from delta.plan.render_needs import source_section
+from delta.plan.plan import GpuNode, plan
+from delta.plan.render_requirements import source_section
 from delta.plan.requests import PromptEngine
 from delta.plan.section import Section, abbreviate, align_columns
 from delta.plan.speeds import Gpu
@@ -219,7 +219,7 @@ def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
         return NO_ANSWER
 
     return plan(
-        params, ask_dvc, ask_hub, never_cached, offline=False, node=Node(H100), configurations=[]
+        params, ask_dvc, ask_hub, never_cached, offline=False, node=GpuNode(H100), configurations=[]
     )
 
 

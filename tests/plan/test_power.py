@@ -34,7 +34,7 @@ def test_the_smallest_difference_by_hand() -> None:
     # Two trainings of one seed: 2 x 0.4 x 0.25 + 0.05² over 1,000 questions; 2.8 standard errors.
     error = 100 * math.sqrt((0.2 + 0.0025) / 1_000)
     assert power.seen(domain, 1, TWO_POLICIES) == pytest.approx(2.805 * error, rel=0.01)
-    needed = power.needs(domain, 1, TWO_POLICIES, 2.0)
+    needed = power.alternative_sizes(domain, 1, TWO_POLICIES, 2.0)
     # (2.8 x 45 / 2)² questions, or 5 answers: (0.2 / K + 0.05²) / 1,000 <= (0.02 / 2.8)²
     assert needed.questions == pytest.approx((2.805 * 45 / 2) ** 2, rel=0.01)
     assert needed.samples == math.ceil(0.2 / (1_000 * (0.02 / 2.805) ** 2 - 0.0025)) == 5
@@ -107,5 +107,5 @@ def test_seeds_that_vary_raise_the_smallest_difference() -> None:
     seen = [power.seen(domain, 3, TWO_POLICIES) for domain in (quiet, noisy)]
     assert seen[1] > seen[0]
     # Two means of three seeds with a spread of 1 point: 0.8 points of error, whatever is asked.
-    assert power.needs(noisy, 3, TWO_POLICIES, 1.0).questions is None
-    assert power.needs(noisy, 3, TWO_POLICIES, 1.0).seeds is not None
+    assert power.alternative_sizes(noisy, 3, TWO_POLICIES, 1.0).questions is None
+    assert power.alternative_sizes(noisy, 3, TWO_POLICIES, 1.0).seeds is not None

@@ -16,7 +16,7 @@ from delta.data.fetch import ModelParams
 from delta.plan import availability, costs, render
 from delta.plan.costs import Cost, Tokens
 from delta.plan.dvc_state import Stage
-from delta.plan.plan import Node, plan
+from delta.plan.plan import GpuNode, plan
 from delta.plan.requests import RequestGroup
 from delta.plan.speeds import Gpu
 from stages import judge
@@ -166,7 +166,7 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         availability.ask_hub,
         lambda _: False,
         offline=True,
-        node=Node(H100),
+        node=GpuNode(H100),
         configurations=[],
     )
     (row,) = [line.split() for line in lines if line.startswith("  judge-api ")]

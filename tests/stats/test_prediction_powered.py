@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from delta.stats.prediction_powered import Array, Part, people_alone, prediction_powered
+from delta.stats.prediction_powered import Array, RatedGroup, people_alone, prediction_powered
 
 NONE = float("nan")
 PROBLEMS = 300  # of a simulation
 SIMULATIONS = 500  # of each of six settings
 
 
-def one(people: list[float], judge_of_same: list[float], judge: list[float]) -> list[Part]:
-    return [Part(1.0, np.array(people), np.array(judge_of_same), np.array(judge))]
+def one(people: list[float], judge_of_same: list[float], judge: list[float]) -> list[RatedGroup]:
+    return [RatedGroup(1.0, np.array(people), np.array(judge_of_same), np.array(judge))]
 
 
 def test_people_alone_are_a_t_test() -> None:
     ratings = np.array([3.0, 4, 2, 5, 4, 3])
-    result = people_alone([Part(1.0, ratings, ratings, ratings)])
+    result = people_alone([RatedGroup(1.0, ratings, ratings, ratings)])
     assert result is not None
     interval = scipy_stats.ttest_1samp(ratings, 0).confidence_interval()
     assert result[:3] == pytest.approx((3.5, interval.low, interval.high))
@@ -25,7 +25,9 @@ def test_people_alone_are_a_t_test() -> None:
 
 def test_two_generators_on_other_problems_have_welchs_test() -> None:
     first, second = np.array([3.0, 4, 2, 5] + [NONE] * 4), np.array([NONE] * 4 + [1.0, 2, 2, 3])
-    result = people_alone([Part(1.0, first, first, first), Part(-1.0, second, second, second)])
+    result = people_alone(
+        [RatedGroup(1.0, first, first, first), RatedGroup(-1.0, second, second, second)]
+    )
     assert result is not None
     welch = scipy_stats.ttest_ind(first[:4], second[4:], equal_var=False).confidence_interval()
     assert result[:3] == pytest.approx((1.5, welch.low, welch.high))
@@ -33,7 +35,9 @@ def test_two_generators_on_other_problems_have_welchs_test() -> None:
 
 def test_two_generators_on_the_same_problems_are_paired() -> None:
     first, second = np.array([3.0, 4, 2, 5]), np.array([2.0, 3, 2, 4])
-    result = people_alone([Part(1.0, first, first, first), Part(-1.0, second, second, second)])
+    result = people_alone(
+        [RatedGroup(1.0, first, first, first), RatedGroup(-1.0, second, second, second)]
+    )
     interval = scipy_stats.ttest_rel(first, second).confidence_interval()
     assert result is not None
     assert result[1:3] == pytest.approx((interval.low, interval.high))
@@ -43,7 +47,7 @@ def test_a_judge_that_is_always_half_a_point_too_kind_is_corrected_exactly() -> 
     truth = np.tile([1.0, 2, 3, 4], 25)
     people = np.where(np.arange(100) < 20, truth, NONE)
     (result, alone) = (
-        estimate([Part(1.0, people, people + 0.5, truth + 0.5)])
+        estimate([RatedGroup(1.0, people, people + 0.5, truth + 0.5)])
         for estimate in (prediction_powered, people_alone)
     )
     assert result is not None
@@ -59,7 +63,7 @@ def test_a_judge_that_says_nothing_gets_no_weight_worth_naming() -> None:
     chance = np.random.default_rng(1)
     people = np.where(np.arange(2_000) < 200, chance.normal(3, 1, 2_000), NONE)
     judge = chance.normal(3, 1, 2_000)
-    parts = [Part(1.0, people, np.where(np.isnan(people), NONE, judge), judge)]
+    parts = [RatedGroup(1.0, people, np.where(np.isnan(people), NONE, judge), judge)]
     powered, alone = prediction_powered(parts), people_alone(parts)
     assert powered is not None
     assert alone is not None
@@ -79,7 +83,7 @@ def test_ratings_that_do_not_match_are_refused() -> None:
         people_alone(one([1.0, 2], [1.0, 2], [1.0]))
 
 
-def simulated_delta(rated: int, *, paired: bool, chance: np.random.Generator) -> list[Part]:
+def simulated_delta(rated: int, *, paired: bool, chance: np.random.Generator) -> list[RatedGroup]:
     """Return two generators on 1,000 problems; people rate `rated` traces in all.
 
     Ratings are 1 to 5. People prefer the first by 0.6 (the judge adds half a point to it), and
@@ -93,7 +97,7 @@ def simulated_delta(rated: int, *, paired: bool, chance: np.random.Generator) ->
         judge = true + bias + chance.normal(0, 0.96, PROBLEMS)
         is_rated = np.isin(np.arange(PROBLEMS), places[0] if paired else place)
         people: Array = np.where(is_rated, true, NONE)
-        parts.append(Part(weight, people, np.where(is_rated, judge, NONE), judge))
+        parts.append(RatedGroup(weight, people, np.where(is_rated, judge, NONE), judge))
     return parts
 
 
