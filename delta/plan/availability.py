@@ -134,6 +134,8 @@ def ask_hub(source: ExternalSource) -> Availability:
     page = hub.page_of(source.name, source.kind)
     try:
         answer = hub.ask(source.name, source.kind, source.revision)
+    except (AttributeError, ImportError, NameError, TypeError):
+        raise  # a fault of the code or of the library's version, and no broken connection
     except Exception as error:  # noqa: BLE001 - however the connection broke
         if wait := hub.seconds_to_wait(error):
             return Availability(NOT_CHECKED, f"the hub limits requests; ask again in {wait} s")

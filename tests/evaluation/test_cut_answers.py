@@ -71,8 +71,9 @@ def test_the_console_names_the_benchmarks() -> None:
 
 def test_the_paper_profile_leaves_its_models_their_context() -> None:
     params = check(ROOT / "profiles/paper.yaml")
-    for use in model_uses(params):
-        if use.key.startswith(("generators.", "benchmarks.")):
-            context = params.serving[use.model].max_model_len
-            assert context == 32_768
-            assert 2048 <= context - use.sampling.max_tokens <= 8192  # for the prompt
+    uses = [u for u in model_uses(params) if u.key.startswith(("generators.", "benchmarks."))]
+    assert len(uses) >= len(params.generators)
+    for use in uses:
+        context = params.serving[use.model].max_model_len
+        assert context == 32_768
+        assert 2048 <= context - use.sampling.max_tokens <= 8192  # for the prompt

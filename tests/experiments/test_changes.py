@@ -94,13 +94,18 @@ SECTIONS = tuple(value for value in OTHERS if isinstance(value, dict | None))
     ids=repr,
 )
 def test_every_value_is_written_as_it_was_given(params_file: Path, place: str, value: Any) -> None:
-    check_changes({f"top.{place}": value}, "mine", params_file)  # raises else
+    write_changes(params_file, {f"top.{place}": value}, "mine")
+    written = params.read_all(params_file)["top"][place]
+    assert (written, type(written)) == (value, type(value))
 
 
 @pytest.mark.parametrize("key", ["top.70B-it.seed", "top.70B-it.section"])
 def test_names_that_begin_with_a_digit_can_be_changed(params_file: Path, key: str) -> None:
     changes: Changes = {key: {"m": 5}, "top.text": "a, b"} if key.endswith("section") else {key: 5}
     check_changes(changes, "mine", params_file)
+    assert params_file.read_text() == CONTENT  # a check writes nothing
+    write_changes(params_file, changes, "mine")
+    assert params.get(key, params_file) == changes[key]
 
 
 def test_a_change_of_a_yaml_alias_is_refused_before_anything_runs(params_file: Path) -> None:

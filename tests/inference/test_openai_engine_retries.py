@@ -216,7 +216,9 @@ def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(
 def test_a_refused_connection_is_a_failure_after_all_attempts() -> None:
     with run_server() as gone:
         url = gone.url
-    for _, lost in engine_at(url).generate(plain_requests(2)):
+    results = [result for _, result in engine_at(url).generate(plain_requests(2))]
+    assert len(results) == 2
+    for lost in results:
         assert isinstance(lost, Failure)
         assert "ClientConnectorError" in lost.reason
 

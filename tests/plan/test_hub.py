@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from delta.plan.availability import ExternalSource, ask_hub
 from tests.helpers.hub_client import hub_environment, run_client
 from tests.helpers.hub_server import ACCEPTED, STRANGER, Hub, serve_hub
 
@@ -120,3 +122,13 @@ def test_offline_a_model_is_there_when_all_its_weights_are(hub: Hub, tmp_path: P
     (weights,) = tmp_path.glob("hub/models--own--open/snapshots/*/model.safetensors")
     weights.unlink()  # as after an interrupted download
     assert check(offline, "open")["open"][0] == "refused"
+
+
+def test_a_fault_of_the_code_is_no_missing_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: str) -> Never:
+        raise TypeError("HfApi.repo_info() got an unexpected keyword argument 'timeout'")
+
+    monkeypatch.setattr("delta.data.hub.ask", ask)
+    source = ExternalSource("models.x.hub", "fetch", "model", "own/x", "a" * 40)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'timeout'"):
+        ask_hub(source)

@@ -150,7 +150,9 @@ def test_a_policy_holds_safetensors_and_nothing_that_is_unpickled(space: DvcWork
 
 @pytest.mark.slow
 def test_others_may_not_write_the_outputs(space: DvcWorkspace) -> None:
-    for path in (space.folder / "data").rglob("*"):
+    outputs = list((space.folder / "data").rglob("*"))
+    assert space.folder / paths.PROBLEMS in outputs
+    for path in outputs:
         assert not path.stat().st_mode & 0o002, path
         assert path.stat().st_uid == os.geteuid()
 
