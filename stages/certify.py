@@ -38,6 +38,7 @@ def main(console: Console) -> None:
 
 
 def rater_name(rater: JudgeParams | SecondJudgeParams) -> str:
+    """Return the name of a rater in the certificate."""
     return rater.llm.model if rater.rater == "llm" else rater.rater
 
 
@@ -49,6 +50,7 @@ def rate_inputs(
     inputs: list[JudgeInput],
     reverse: bool,
 ) -> pl.DataFrame:
+    """Rate the inputs. `reverse`: with the dimensions of the rubric in reverse order."""
     order = RUBRIC[::-1] if reverse else RUBRIC
     ratings, _ = rate_traces(console, title, rater, max_refused, inputs, order)
     return ratings

@@ -27,6 +27,7 @@ def main(console: Console) -> None:
 
 
 def describe(selector: SelectorParams, counts: Counts) -> str:
+    """Return the line that a person waits for."""
     text = f"{counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     if (mean := counts["mean_delta_selected"]) is not None:
         text += f", mean delta {mean:.2f}"

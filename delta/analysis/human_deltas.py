@@ -1,4 +1,4 @@
-"""The mean delta of every two generators by people: Table 1 with the judge corrected by people."""
+"""Compute Table 1 by people: the mean delta of every two generators, the judge corrected."""
 
 import itertools
 

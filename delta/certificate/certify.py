@@ -141,6 +141,7 @@ class MeanVotes(NamedTuple):
 
     @classmethod
     def read(cls, ratings: pl.DataFrame) -> "MeanVotes":
+        """Return the mean votes of RATING rows."""
         rows = {key: number for number, key in enumerate(ratings["trace_id"].unique().sort())}
         means = np.full((len(rows), len(DIMENSIONS)), np.nan)
         squares: list[list[float]] = [[] for _ in DIMENSIONS]

@@ -1,4 +1,4 @@
-"""Changes of a trace that must not matter: no rating may depend on them."""
+"""Change a trace in ways that must not matter: no rating may depend on them."""
 
 import re
 import string

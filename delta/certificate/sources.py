@@ -1,4 +1,4 @@
-"""The pairs of each source of `certify.sources`: planted faults, PRMBench, and tables of users."""
+"""Read the pairs of each source of `certify.sources`: planted faults, PRMBench, users' tables."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""A vote as the expected score: the mean of 1 to 5, weighted by the model's probabilities.
+"""Compute a vote as the expected score: the mean of 1 to 5, weighted by the model's probabilities.
 
 The probabilities are those at the token of the score in one reply, given the reply up to there. So
 two traces hardly ever tie, and one reply says more than one vote. An engine shows them after the

@@ -80,6 +80,7 @@ class WallTime(NamedTuple):
 
 
 def engine_uses_gpu(params: Params) -> bool:
+    """Return whether vLLM runs on GPUs."""
     return params.engine.vllm.gpu_memory_utilization is not None
 
 
@@ -102,6 +103,7 @@ def reply_tokens(params: Params, model: str, max_tokens: int) -> float:
 
 
 def trace_tokens(params: Params, generator: str) -> float:
+    """Return the mean tokens of a trace of a generator."""
     entry = params.generators[generator]
     if isinstance(entry, SampledParams):
         return reply_tokens(params, entry.model, entry.max_tokens)
@@ -147,6 +149,7 @@ def last_hours(params: Params, group: RequestGroup, size: Size, gpu: Gpu) -> flo
 
 
 def answering_seconds(tokens: Tokens, rates: Rates) -> float:
+    """Return the seconds in which one replica reads and writes so many tokens."""
     return tokens.read / rates.reading + tokens.written / rates.writing
 
 
@@ -167,6 +170,7 @@ def request_tokens(params: Params, group: RequestGroup) -> Tokens:
 
 
 def server_bill(tokens: Tokens, price: Price) -> Bill:
+    """Return the expected bill, and the bill if every reply has `max_tokens` tokens."""
     prompts = tokens.sent * price.prompt
     usd, at_most = (prompts + n * price.completion for n in (tokens.written, tokens.at_most))
     return Bill(usd / 1e6, at_most / 1e6)

@@ -25,6 +25,7 @@ class Written(NamedTuple):
 
     @property
     def bytes(self) -> float:
+        """Return the bytes of all copies."""
         return self.copy * len(self.folders)
 
     def __str__(self) -> str:
@@ -41,6 +42,7 @@ class FileSystem(NamedTuple):
 
 
 def hub_cache() -> Path:
+    """Return the folder that the hub library downloads to."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE)

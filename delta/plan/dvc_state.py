@@ -30,10 +30,12 @@ class Stage(NamedTuple):
 
     @property
     def never_ran(self) -> bool:
+        """Return whether DVC knows no run of this stage."""
         return PARAMS_FILE.name in self.changed  # all its parameters are new to DVC
 
     @property
     def params_changed(self) -> bool:
+        """Return whether a parameter has changed since the last run."""
         return any(entry.startswith(PARAMS_FILE.name) for entry in self.changed)
 
 
@@ -141,6 +143,7 @@ def _changes(status: list[Any]) -> Iterator[tuple[str, str]]:
 
 
 def with_states(stages: list[Stage]) -> list[Stage]:
+    """Return the stages with what `dvc repro` would do with each."""
     by_name = {stage.name: stage for stage in stages}
     order = TopologicalSorter({stage.name: stage.before for stage in stages}).static_order()
     states: dict[str, str] = {}

@@ -33,6 +33,7 @@ class RunStep(NamedTuple):
 
     @property
     def used(self) -> float:
+        """Return the GPU hours in use."""
         return self.hours * self.busy
 
 
@@ -45,14 +46,17 @@ class NodeHours(NamedTuple):
 
     @property
     def wall(self) -> float:
+        """Return the hours on the clock."""
         return sum(step.hours for step in self.steps)
 
     @property
     def billed(self) -> float:
+        """Return the GPU hours that are paid for."""
         return self.gpus * self.wall
 
     @property
     def used(self) -> float:
+        """Return the GPU hours in use."""
         return sum(step.used for step in self.steps)
 
     def idle(self, *names: str) -> float:

@@ -79,6 +79,7 @@ class Requirements(NamedTuple):
 
     @property
     def gpus(self) -> int:
+        """Return how many GPUs the run needs at once."""
         return max(self.processes, self.tensor_parallel_size)
 
 

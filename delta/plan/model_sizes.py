@@ -1,4 +1,4 @@
-"""Sizes of models, from their files if they are here, otherwise from a table."""
+"""Read the sizes of models from their files if they are here, otherwise from a table."""
 
 import json
 from collections import Counter
@@ -49,6 +49,7 @@ class Shape(NamedTuple):
 
     @property
     def layer_parameters(self) -> int:
+        """Return the parameters of the linear layers of one block."""
         return sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
 
     @property
@@ -146,6 +147,7 @@ def _size(name: str, model: ModelParams, dtype: str) -> Size | None:
 
 
 def size_of_known(known: KnownModel, dtype: str, shape: Shape | None = None) -> Size:
+    """Return the size of a listed model that is loaded in `dtype`."""
     parameters = known.parameters * 1e9
     packed = None if known.gigabytes is None else known.gigabytes * 1e9
     return Size(

@@ -38,6 +38,7 @@ class GpuNode(NamedTuple):
     note: str = ""  # where the GPU or its speed is assumed
 
     def heading(self, gpus: int) -> str:
+        """Return the heading of the hours on so many of these GPUs."""
         note = f" ({self.note})" if self.note else ""
         return f"Hours on {gpus} × {self.name}{note}"
 

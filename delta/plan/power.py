@@ -1,4 +1,4 @@
-"""What the comparisons of a profile's experiments can see, before they have run."""
+"""Compute what the comparisons of a profile's experiments can see, before they have run."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -36,10 +36,12 @@ class Domain(NamedTuple):
 
     @property
     def questions(self) -> int:
+        """Return the questions of all benchmarks."""
         return sum(benchmark.questions for benchmark in self.benchmarks)
 
     @property
     def answers(self) -> int:
+        """Return the answers to all questions."""
         return sum(benchmark.questions * benchmark.samples for benchmark in self.benchmarks)
 
 

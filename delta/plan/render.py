@@ -178,6 +178,7 @@ def training_section(params: Params, cost: TrainingCost | None) -> Section:
 
 
 def hours_unit(on_gpu: bool) -> str:
+    """Return the unit of hours in a table."""
     return "GPU h" if on_gpu else "CPU h"
 
 

@@ -47,6 +47,7 @@ class RequestGroup(NamedTuple):
 
     @property
     def to_ask(self) -> int | None:
+        """Return the requests that are not cached; None if the total is unknown."""
         return None if self.total is None else self.total - self.cached
 
 
@@ -64,6 +65,7 @@ class CacheLookup:
         self.replies: list[Reply] = []
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        """Yield each request with its cached reply, or a refused one."""
         for request in requests:
             first_key = replace(request, attempt=0).key()
             self.asked.add(first_key)
@@ -76,6 +78,7 @@ class CacheLookup:
             yield request, reply
 
     def mean(self, field: str) -> float | None:
+        """Return the mean of a field over the cached replies; None without one."""
         values = [getattr(reply, field) for reply in self.replies]
         return sum(values) / len(values) if values else None
 
@@ -106,6 +109,7 @@ class PromptEngine(VllmEngine):
 
     @cached_property
     def tokenizer(self) -> Any:
+        """Return the tokenizer, loaded at its first use."""
         from transformers import PreTrainedTokenizerFast
 
         return PreTrainedTokenizerFast.from_pretrained(self.folder)
@@ -121,6 +125,7 @@ class Workspace:
         self._clients: dict[str, ModelClient] = {}
 
     def settled(self, *names: str) -> bool:
+        """Return whether all these stages are up to date."""
         return all(name in self.stages and self.stages[name].state == UP_TO_DATE for name in names)
 
     def same_params(self, *names: str) -> bool:

@@ -1,4 +1,4 @@
-"""The parts of a plan as plain text of at most 100 columns."""
+"""Format the parts of a plan as plain text of at most 100 columns."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -38,10 +38,12 @@ def abbreviate(number: float) -> str:
 
 
 def format_hours(number: float) -> str:
+    """Return hours with as many digits as a reader needs."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
 
 
 def format_whole(number: float) -> str:
+    """Return a number without decimals."""
     return f"{number:,.0f}"
 
 

@@ -1,4 +1,4 @@
-"""How fast a GPU, or two CPU cores, answer and train: tokens a second from bytes and arithmetic."""
+"""Compute how many tokens a second a GPU, or two CPU cores, read, write and train."""
 
 import re
 from typing import NamedTuple
@@ -85,6 +85,7 @@ def gpu_of_size(gib: float) -> Gpu:
 
 
 def cpu_rates(size: Size) -> Rates:
+    """Return the rates of a model on two CPU cores."""
     flop = 2 * size.active
     return Rates(CPU_READING.value / flop, CPU_DECODING.value / flop, 1)
 

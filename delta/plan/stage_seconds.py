@@ -1,4 +1,4 @@
-"""The recorded time of each stage: what `delta repro` and `delta plan` say about time.
+"""Read and record the time of each stage, from which `repro` and `plan` tell the time left.
 
 stage_seconds.json is measured, on the machine and the day that it names. To measure it again, run
 `python -m delta repro --record` in a fresh clone with nothing else on the machine. While it holds

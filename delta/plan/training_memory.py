@@ -35,6 +35,7 @@ class TrainingMemory(NamedTuple):
 
     @property
     def total(self) -> float:
+        """Return the sum of all parts."""
         return float(sum(self))
 
 

@@ -1,4 +1,4 @@
-"""The rows of the page's certificates: verdicts by dimension, and falls by fault and dimension."""
+"""Build the rows of the page's certificates: verdicts by dimension, falls by fault."""
 
 from typing import Any
 

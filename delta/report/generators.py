@@ -1,4 +1,4 @@
-"""What the report knows of the generators: their models, and how often their traces are correct."""
+"""Collect facts of the generators: their models, and how often their traces are correct."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the run in this workspace taught: the policy against the base on the same questions.
+"""Say what the run in this workspace taught: the policy against the base, question by question.
 
 Stage `summary` measures it and writes it to metrics/summary.json; the page, the console and the
 README read it from there, so that all show the same numbers and verdicts.

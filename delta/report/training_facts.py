@@ -61,6 +61,7 @@ def served_share(counts: Counts, dtype: str | None) -> float | None:
 
 
 def is_rounded_away(share: float | None) -> bool:
+    """Return whether serving rounds too much of the update away."""
     return share is not None and share < MIN_SERVED
 
 

@@ -1,4 +1,4 @@
-"""One-sided tests of a value against any bound, from the distribution of the value's interval.
+"""Test a value against any bound, one-sided, by the distribution of the value's interval.
 
 `p_above(bound)` is the p of "the value is at most `bound`": a small one says that it is above.
 `p_below(bound)` is the p of "the value is at least `bound`". The 95% interval's lower end is where

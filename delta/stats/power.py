@@ -1,4 +1,4 @@
-"""The smallest difference that a comparison sees, and the sizes that see a given one.
+"""Compute the smallest difference that a comparison sees, and the sizes that see a given one.
 
 A contrast of configurations on B benchmarks of N questions with K answers each, trained with n
 seeds, has the variance

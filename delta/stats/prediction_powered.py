@@ -1,4 +1,4 @@
-"""Means of people's ratings from many ratings by a judge and few by people.
+"""Estimate means of people's ratings from many ratings by a judge and few by people.
 
 Prediction-powered inference (Angelopoulos et al. 2023), power-tuned (PPI++, Angelopoulos, Duchi and
 Zrnic 2023). The judge's mean over all units is corrected by people's mean difference from the judge

@@ -1,4 +1,4 @@
-"""Scores and contrasts of configurations that were trained with several seeds.
+"""Score and contrast configurations that were trained with several seeds.
 
 Questions and seeds are the sampling units. A configuration has a CorrectCounts for each benchmark.
 Its rows are the seeds, in the same order for all benchmarks.

@@ -94,7 +94,7 @@ def test_a_run_with_recorded_times_says_how_long_it_takes(
 def test_a_stage_after_a_run_has_no_place_in_it(
     space: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As the report after experiments, which begins hours later."""
+    """The report after experiments, for example, begins hours later."""
     use_dvc(space, monkeypatch, DVC)
     use_stages(monkeypatch, select="runs", train=WAITS)
     assert repro.run_stages(SMOKE) == 0

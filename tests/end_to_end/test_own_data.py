@@ -63,7 +63,7 @@ def server() -> Iterator[FakeServer]:
 
 
 def workspace(folder: Path, model: Path, server: FakeServer) -> DvcWorkspace:
-    """A clone with the laptop's parameters, whose profile for own data has a tiny model."""
+    """Return a clone with the laptop's parameters, whose profile for own data has a tiny model."""
     space = DvcWorkspace(folder, ROOT / "params.yaml")
     profile = yaml.safe_load(PROFILE.read_text())
     (name,) = [name for name, source in profile["models"].items() if "recording" not in source]
@@ -106,7 +106,7 @@ def test_three_lines_become_a_policy_and_a_page(
 
 
 def as_messages(row: dict[str, Any]) -> dict[str, Any]:
-    """The row in the form that is exported."""
+    """Return the row in the form that is exported."""
     roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
     return {
         name: value if isinstance(value, list) else [{"role": roles[name], "content": value}]

@@ -21,7 +21,7 @@ JUDGED = "judge@zero-shot"
 
 
 def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None:
-    """16 problems, two traces each, two votes a trace."""
+    """The run has 16 problems, two traces of each, and two votes on a trace."""
     write_model_family(tmp_path / "model", "plain")
     with run_server() as api:
         api.raw = strict_api(VALUE)
@@ -47,7 +47,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
 def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
     tmp_path: Path,
 ) -> None:
-    """16 problems, two traces each, two votes a trace."""
+    """The run has 16 problems, two traces of each, and two votes on a trace."""
     write_model(tmp_path / "model")
     with FakeServer() as own, run_server() as api:
         api.raw = strict_api(VALUE)

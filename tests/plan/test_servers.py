@@ -31,7 +31,7 @@ URL = "http://127.0.0.1:1/v1"
 
 
 def content_with(url: str, **server: Any) -> dict[str, Any]:
-    """The smoke profile with its judge at an API."""
+    """Return the smoke profile with its judge at an API."""
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, url, KEY)
     content["engine"]["servers"]["openai"] |= server

@@ -25,7 +25,7 @@ def test_every_room_has_a_folder_of_tests_and_no_other_folder_has_tests() -> Non
 
 
 def test_no_file_imports_from_a_test_file() -> None:
-    """Also not in the text of a program that a test starts."""
+    """This also holds for the text of a program that a test starts."""
     from_test = re.compile(r"(?:from|import) tests\.[\w.]*\btest_|from tests\.\w+ import test_")
     assert [name_of(path) for path in FILES if from_test.search(path.read_text("utf-8"))] == []
 

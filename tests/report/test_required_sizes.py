@@ -50,7 +50,7 @@ def test_without_seeds_the_noise_of_training_is_not_known() -> None:
 
 
 def test_cannot_tell_says_how_many_questions_would_tell() -> None:
-    """2 of 40 questions more; a gain of 5 points is to be seen."""
+    """The run answers 2 of 40 questions more than the base, which is a gain of 5 points."""
     decided = decide_a(toy_context({"base": 10, "a": 12}), smallest=8.0)
     assert decided.verdict == "cannot tell"
     assert decided.required is not None
@@ -64,7 +64,7 @@ def test_cannot_tell_says_how_many_questions_would_tell() -> None:
 
 
 def test_where_neither_alone_would_tell_both_are_named() -> None:
-    """A gain of 7.5 points, by seeds that are 10 points apart."""
+    """The gain is 7.5 points, and the two seeds are 10 points apart."""
     decided = decide_a(seeded_context(11, 15), smallest=8.0)
     assert decided.verdict == "cannot tell"
     assert decided.required is not None

@@ -1,4 +1,4 @@
-"""Weighted sums of the scores of trainings, with the noise of questions and of training seeds.
+"""Compute weighted sums of the scores of trainings, with the noise of questions and of seeds.
 
 A configuration is one training or several that differ only in the seed. Every quantity of the
 claims is a `Combination`: a weight for each configuration and benchmark. Differences, trends,

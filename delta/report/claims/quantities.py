@@ -1,4 +1,4 @@
-"""The weight that each training has in a quantity of scores."""
+"""Compute the weight that each training has in a quantity of scores."""
 
 from delta.core.types import Row
 from delta.report.claims import testability

@@ -1,4 +1,4 @@
-"""How far one way to select pairs is below the best one, on average over domains and sizes."""
+"""Measure how far one way to select pairs is below the best one, over domains and sizes."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What would decide a claim that cannot be told: more questions, or more seeds."""
+"""Compute what would decide a claim that cannot be told: more questions, or more seeds."""
 
 from typing import NamedTuple
 

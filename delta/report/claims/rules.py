@@ -1,4 +1,4 @@
-"""When a claim holds. Every verdict of the report follows from these rules; none is set by hand.
+"""Decide when a claim holds. Every verdict follows from these rules; none is set by hand.
 
 above, below: the quantity is on that side of the threshold. It is refuted where it is surely not
     even the smallest effect of interest beyond the threshold.

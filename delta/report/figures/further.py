@@ -1,4 +1,4 @@
-"""Rows of the figures for what the paper's cannot separate; gains over the base in points."""
+"""Build the rows of the figures for what the paper's cannot separate; gains in points."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

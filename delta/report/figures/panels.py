@@ -1,4 +1,4 @@
-"""The panels of the paper's figures, and what is drawn on them."""
+"""Draw the panels of the paper's figures, and what is on them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Scores and gains of the figures, in percent and points, for other questions and other seeds."""
+"""Compute scores and gains of the figures, in percent and points, over questions and seeds."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Filters of the templates: numbers and rows as a person reads them."""
+"""Format numbers and rows in the templates as a person reads them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The words that stand on the page for names of columns, groups, reasons and stages."""
+"""Translate names of columns, groups, reasons and stages into the words of the page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The claims that the paper makes (claims.yaml)."""
+"""Read the claims that the paper makes (claims.yaml)."""
 
 from pathlib import Path
 from typing import Literal, Self

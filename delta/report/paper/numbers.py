@@ -1,4 +1,4 @@
-"""The numbers that the paper prints (numbers.yaml)."""
+"""Read the numbers that the paper prints (numbers.yaml)."""
 
 from pathlib import Path
 from typing import Any

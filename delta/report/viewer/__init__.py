@@ -1,1 +1,1 @@
-"""Pages of all pairs and of all answers: HTML with its data in one folder, for any browser."""
+"""Write pages of all pairs and of all answers: HTML with its data in one folder."""
