@@ -12,8 +12,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from delta.judging.rules.arithmetic import Item
-from delta.judging.rules.equations import Equation, Operation, flat_operations
+from delta.judging.rules.equations import Equation, flat_operations
 from delta.judging.rules.quantities import number_tokens
+from delta.judging.rules.step_alignment import CalculationStep, flat_steps, misaligned_equations
 from delta.judging.rules.tokenize import read_items
 
 MAX_STATEMENT = 2000  # characters; longer statements are not instructions
@@ -22,9 +23,18 @@ MAX_STATEMENT = 2000  # characters; longer statements are not instructions
 class Expected(NamedTuple):
     """The operations that a statement asks for."""
 
-    operations: tuple[Operation, ...]  # of every number, a start counted as added
-    signs: Counter[str]  # of the steps
-    is_sequence: bool = False  # not every number of the statement is an operand
+    steps: tuple[CalculationStep, ...]
+    checks: tuple[CalculationStep, ...] = ()  # that a trace may show besides, of a sequence
+
+    @property
+    def is_sequence(self) -> bool:
+        """Return whether not every number of the statement is an operand."""
+        return bool(self.checks)
+
+    @property
+    def signs(self) -> Counter[str]:
+        """Count the signs of the steps."""
+        return Counter(step.sign for step in self.steps)
 
 
 _SENTENCE = re.compile(
@@ -73,30 +83,7 @@ def expected_operations(statement: str) -> Expected | None:
 
 def wrong_operations(expected: Expected, equations: list[Equation]) -> list[int]:
     """Return the indices of the equations whose operation is not one that was asked for."""
-    wanted: dict[Fraction, set[str]] = {}
-    for sign, value in expected.operations:
-        wanted.setdefault(value, set()).add(sign)
-    used: Counter[str] = Counter()
-    wrong: list[int] = []
-    last: Fraction | None = None
-    for index, equation in enumerate(equations):
-        steps = equation.operations[1:]
-        used.update(sign for sign, _ in steps)
-        if any(
-            value != last and sign not in wanted.get(value, {sign}) for sign, value in steps
-        ) and not _repeats_one_number(equation):
-            wrong.append(index)
-        last = equation.stated
-    excess = sum(max(0, number - expected.signs[sign]) for sign, number in used.items())
-    # A number that is not the problem's has no wanted operation; the counts of signs show it.
-    candidates = [
-        index
-        for index, equation in reversed(list(enumerate(equations)))
-        if index not in wrong
-        and not _repeats_one_number(equation)
-        and any(used[sign] > expected.signs[sign] for sign, _ in equation.operations[1:])
-    ]
-    return sorted(wrong + candidates[: max(0, excess - len(wrong))])
+    return misaligned_equations([*expected.steps, *expected.checks], equations)
 
 
 def count_missing(expected: Expected, equations: list[Equation]) -> int | None:
@@ -104,13 +91,7 @@ def count_missing(expected: Expected, equations: list[Equation]) -> int | None:
     if not all(equation.operations for equation in equations):
         return None
     shown = sum(len(equation.operations) - 1 for equation in equations)
-    return max(0, expected.signs.total() - shown) if shown else None
-
-
-def _repeats_one_number(equation: Equation) -> bool:
-    """Return whether it adds one number to itself, another way to multiply: 4 + 4 + 4."""
-    signs = {sign for sign, _ in equation.operations[1:]}
-    return signs == {"+"} and len(set(equation.operands)) == 1
+    return max(0, len(expected.steps) - shown) if shown else None
 
 
 def _of_sequence(statement: str) -> Expected | None:
@@ -121,7 +102,11 @@ def _of_sequence(statement: str) -> Expected | None:
     if len(differences) != 1:
         return None
     sign = "+" if differences.pop() > 0 else "-"
-    return Expected((), Counter("-") + Counter(sign), is_sequence=True)
+    first, *checks = [
+        CalculationStep("-", Fraction(max(pair)), Fraction(min(pair))) for pair in pairwise(numbers)
+    ]
+    steps = first, CalculationStep(sign, Fraction(numbers[-1]))
+    return Expected(steps, tuple(checks))
 
 
 def _of_expression(statement: str) -> Expected | None:
@@ -137,8 +122,9 @@ def _of_expression(statement: str) -> Expected | None:
     if len(signs) != len(numbers) - 1 or "^" in signs:
         return None
     flat = flat_operations(tuple(inner))
-    operations = _with_start(flat) if flat else ()
-    return Expected(operations, Counter(signs))
+    return Expected(
+        tuple(flat_steps(flat) or (CalculationStep(sign, is_known=False) for sign in signs))
+    )
 
 
 def _between_numbers(items: list[Item]) -> list[Item]:
@@ -146,35 +132,26 @@ def _between_numbers(items: list[Item]) -> list[Item]:
     return items[places[0] : places[-1] + 1] if places else []
 
 
-def _with_start(flat: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """Give the first number a sign: multiplied if the next is, else added."""
-    signs = [sign for sign, _ in flat]
-    whole = []
-    for index, (sign, value) in enumerate(flat):
-        following = signs[index + 1] if index + 1 < len(signs) else ""
-        whole.append(("*" if following == "*" and sign != "/" else sign or "+", value))
-    return tuple(whole)
-
-
 def _of_sentences(statement: str) -> Expected | None:
     """Read instructions and stories, a sentence at a time; one that we do not know ends it."""
     *sentences, question = _SENTENCE.split(statement.strip())
     if not _ASKS_RESULT.fullmatch(question.strip()) or len(number_tokens(question)):
         return None
-    operations: list[Operation] = []
-    signs: Counter[str] = Counter()
-    for sentence in sentences:
-        values, join = _of_sentence(sentence.strip(), is_first=not operations)
+    steps: list[CalculationStep] = []
+    left: Fraction | None = None  # the first number, until a step uses it
+    for index, sentence in enumerate(sentences):
+        values, join = _of_sentence(sentence.strip(), is_first=index == 0)
         if not values:
             return None
         if len(values) == 2:
-            signs["*"] += 1
-            operations += [("*", value) for value in values]
+            steps.append(CalculationStep("*", values[0], values[1]))
+        value = values[0] if len(values) == 1 else None
+        if index == 0:
+            left = value
         else:
-            operations.append((join, values[0]))
-        if len(operations) > len(values):
-            signs[join] += 1
-    return Expected(tuple(operations), signs) if signs else None
+            steps.append(CalculationStep(join, left, value))
+            left = None
+    return Expected(tuple(steps)) if steps else None
 
 
 def _of_sentence(sentence: str, *, is_first: bool) -> tuple[list[Fraction], str]:
