@@ -37,6 +37,10 @@ def named(statement: str, trace: str) -> list[str]:
         (CHAIN, "1 + 6 = 7; 7 - 4 = 3; 2 + 3 = 5"),
         (CHAIN, "6 + 2 = 8; 8 + 1 = 9; 9 - 4 = 5"),  # another order
         (CHAIN, "6 + 1 + 2 = 9; 9 - 4 = 5"),
+        (CHAIN, "6 + 1 - 4 + 2 = 7 - 4 + 2 = 3 + 2 = 5"),
+        (CHAIN, "6 + 1 = 7; 7 - 4 = 3; 3 + 2 = 5; So 6 + 1 - 4 + 2 = 5"),
+        (CHAIN, "6 + 1 = 7; 7 - 4 = 3; 3 + 2 = 5; So 1 + 6 + 2 - 4 = 5"),
+        (CHAIN, "6 + 1 = 7; 7 - 4 = 3; 3 + 2 = 5; We had 7 - 4 = 3"),  # twice
         (CHAIN, "6 + 1 = 4; 4 - 4 = 0; 0 + 2 = 2"),  # a slip to a number of the problem
         (CHAIN, "6 + 1 = 7; 3 + 2 = 5"),  # without the second step
         (CHAIN, "6 + 1 = 7; 7 - 9 = -2; -2 + 2 = 0"),  # an invented 9
@@ -75,9 +79,12 @@ def test_in_a_trace_with_the_right_operations_none_is_named(statement: str, trac
         (CHAIN, "7 + 4 = 11; 11 + 2 = 13", "7+4=11"),
         (CHAIN, "6 - 1 = 5; 3 + 2 = 5", "6-1=5"),
         (CHAIN, "3 - 2 = 1", "3-2=1"),
+        (CHAIN, "6 + 1 - 4 = 3; 3 - 2 = 1", "3-2=1"),
+        (CHAIN, "6 + 1 - 4 - 2 = 1", "6+1-4-2=1"),
         (CHAIN, "6 - 9 = -3; -3 - 4 = -7; -7 + 2 = -5", "6-9=-3"),
         (CHAIN, "6 + 9 = 15; 15 + 4 = 19; 19 + 2 = 21", "15+4=19"),
         (CHAIN, "6 + 1 = 7; 7 + 9 = 16; 16 + 2 = 18", "7+9=16"),
+        (CHAIN, "6 + 1 = 7; 7 - 4 = 3; 3 - 2 = 1; So 6 + 1 - 4 + 2 = 1", "3-2=1"),
         # The same number is added and subtracted.
         (FOURS, "9 + 4 = 13; 13 + 4 = 17; 17 - 1 = 16", "9+4=13"),
         (FOURS, "9 - 4 = 5; 5 - 4 = 1; 1 - 1 = 0", "5-4=1"),

@@ -11,13 +11,13 @@ from fractions import Fraction
 from itertools import compress
 from typing import NamedTuple
 
-from delta.judging.rules.equations import Equation
+from delta.judging.rules.equations import Equation, Operation
 
 # What a pair costs: only the larger ones decide, unless they are equal.
 _OTHER_NUMBER, _OTHER_SIGN = 10 * 10**8, 10**8
 _OF_RESULTS, _LEFT_NUMBER = 6 * 10**7, 3 * 10**7  # a result or the left number may identify it
 _FAR = 100  # places; further apart costs no more
-_MAX_PAIRS = 300_000  # compared in about a second
+_MAX_PAIRS = 300_000  # compared in about a second; of a larger trace none is
 
 
 class CalculationStep(NamedTuple):
@@ -61,7 +61,7 @@ def misaligned_equations(
     """Return the indices of the equations with a step that is wrong."""
     from scipy.optimize import linear_sum_assignment  # takes long to import
 
-    shown = _trace_steps(asked, equations)
+    shown = _without_restatements(asked, _trace_steps(asked, equations), equations)
     if not 0 < len(shown) * len(asked) <= _MAX_PAIRS:
         return []
     pairs = [
@@ -95,10 +95,41 @@ def _trace_steps(
         first, *others = equation.operations or [("", None)]
         for step in flat_steps([("", None) if carried[:1] == [True] else first, *others]):
             readings = (step, product) if product else (step,)
-            shown.append(
-                _TraceStep(index, readings, step.right is not None and step.right in results)
-            )
+            is_carried = step.right is not None and step.right in results
+            shown.append(_TraceStep(index, readings, is_carried))
     return shown
+
+
+def _without_restatements(
+    asked: Sequence[CalculationStep], shown: list[_TraceStep], equations: Sequence[Equation]
+) -> list[_TraceStep]:
+    """Leave out calculations that the trace has again, and right ones of several steps at once.
+
+    So a trace may show both 6 + 1 - 4 = 3 and its steps.
+    """
+    steps: dict[int, list[_TraceStep]] = {}
+    for step in shown:
+        steps.setdefault(step.equation, []).append(step)
+    seen: set[tuple[tuple[Operation, ...], Fraction]] = set()
+    kept: list[_TraceStep] = []
+    for index, of_equation in steps.items():
+        calculation = equations[index].operations, equations[index].stated
+        is_whole = 1 < len(of_equation) <= len(asked) and _are_asked(asked, of_equation)
+        if calculation not in seen and not is_whole:
+            kept += of_equation
+        seen.add(calculation)
+    return kept
+
+
+def _are_asked(asked: Sequence[CalculationStep], shown: Sequence[_TraceStep]) -> bool:
+    """Return whether each step is another one of those asked for."""
+    left = list(asked)
+    for step in shown:
+        costs = [_compare(step, other, 0)[0] for other in left]
+        if min(costs) > _LEFT_NUMBER:
+            return False
+        del left[costs.index(min(costs))]
+    return True
 
 
 def _repeated_addition(
