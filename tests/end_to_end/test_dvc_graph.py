@@ -88,21 +88,23 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
 
 # A stand-in writes new content in every run, as if every change of an input changed the output.
 # Only `problems` and `sft` write their own section: a change of a benchmark does not change their
-# rows, and so not what is trained on them.
+# rows, and so not what is trained on them. It reads YAML 1.2 as DVC does, and so 2e-05 as a number:
+# once edited, the file has that in place of 2.0e-5.
 STAND_IN = """
 import sys, uuid
 from pathlib import Path
-import yaml
+from ruamel.yaml import YAML
 name, argv = Path(__file__).stem, sys.argv[1:]
 outs = {outs}[name]
+params = YAML(typ="safe", pure=True).load(Path("params.yaml"))
 for out in outs:
     path = Path(out.format(*argv))
     path.parent.mkdir(parents=True, exist_ok=True)
     new = uuid.uuid4().hex
     if name == "problems":
-        new = str(yaml.safe_load(Path("params.yaml").read_text())["problems"])
+        new = str(params["problems"])
     if name == "sft":
-        new = str(yaml.safe_load(Path("params.yaml").read_text())["sft_models"][argv[0]])
+        new = str(params["sft_models"][argv[0]])
     if path.suffix == ".json":
         new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
     path.write_text(new)

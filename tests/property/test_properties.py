@@ -107,6 +107,7 @@ def test_a_valid_rating_is_read_unchanged(rating: dict[str, Any]) -> None:
             "score": expected["score"],
             "justification": expected["justification"],
             "deductions": expected["deductions_found"],
+            "outside": None,  # only an expected score has one
         }
 
 

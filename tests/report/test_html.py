@@ -11,6 +11,7 @@ import pytest
 
 from delta.experiments.results import Result
 from delta.report import templates
+from delta.report.claims.formatting import SYMBOLS
 from delta.report.context import Run
 from delta.report.example import ShownAnswer, shorten
 from delta.report.figures import data
@@ -24,7 +25,11 @@ from tests.helpers.toy_results import model_scores, toy_context
 
 ATTACK = "<img src=x onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "br", "img"}
-PICTURES = ("this-run", "accuracy", "training", "deltas", *(f"figure-{n}" for n in range(1, 6)))
+PICTURES = (  # the paper has no results for the other further figures
+    *("this-run", "accuracy", "training", "deltas"),
+    *(f"figure-{n}" for n in range(1, 6)),
+    "outcome-quality",  # of figure 3's runs
+)
 LIMIT_S = 60  # to build the page at paper size
 
 
@@ -68,7 +73,7 @@ def parse(html: str) -> PageParser:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the page at paper size: 77 runs, 12 benchmarks of 16,886 questions."""
+    """Build the page at paper size: 126 runs, 12 benchmarks of 16,886 questions."""
     folder = tmp_path_factory.mktemp("page")
     path = folder / "index.html"
     path.write_text(render_page(paper_context(REAL_SIZES), folder), encoding="utf-8")
@@ -134,7 +139,7 @@ def test_the_page_shows_claims_with_verdicts_and_the_papers_numbers(text: str) -
 
 @pytest.mark.slow
 def test_text_from_data_is_never_markup(tmp_path: Path) -> None:
-    small = toy_context({"base": 10, ATTACK: 20})
+    small = toy_context({"base": 10})
     hostile = replace(
         small,
         models={ATTACK: small.models["base"]},
@@ -142,7 +147,7 @@ def test_text_from_data_is_never_markup(tmp_path: Path) -> None:
         groups={"sums": "easy"},
         analysis={ATTACK: [{ATTACK: ATTACK, "value": 1.5}]},
         provenance=replace(small.provenance, profile=ATTACK, revisions={ATTACK: ATTACK}),
-        experiments={"figure-1": [Run({"method": ATTACK, "pairs": ATTACK}, small.models["base"])]},
+        experiments={"figure-1": [Run({"method": ATTACK, "pairs": ATTACK}, model_scores(20))]},
         deltas=[
             {"chosen": ATTACK, "rejected": "weak", "dimension": ATTACK, "problems": 3}
             | {"delta": 1.0, "low": 0.5, "high": 1.5}
@@ -158,10 +163,30 @@ def test_the_page_says_that_nothing_has_run(tmp_path: Path) -> None:
     words = parse(render_page(toy_context({"base": 10}), tmp_path)).text
     assert "make experiment NAME=figure-1" not in words  # the toy profile has no runs
     assert "Figure 1: the profile has no runs or too few pairs for it" in words
-    assert "holds: 0" in words
-    assert f"not run: {len(read_claims())}" in words
+    counts = {
+        verdict: int(words.partition(f"{symbol} {verdict}: ")[2].split()[0])
+        for verdict, symbol in SYMBOLS.items()
+    }
+    assert counts["holds"] == counts["does not hold"] == counts["cannot tell"] == 0
+    # Of some claims the toy profile has no benchmark: no run would change that.
+    assert counts["not run"] > counts["not testable here"] > 0
+    assert counts["not run"] + counts["not testable here"] == len(read_claims())
     assert "with uncommitted changes" in words
     assert "There are none yet. An entry of your own" in words
+
+
+@pytest.mark.slow
+def test_only_entries_of_the_paper_are_put_into_words(tmp_path: Path) -> None:
+    """What a reader named `no_box` is not what the page calls so."""
+    context = toy_context({"base": 10})
+    runs = [Run({"kind": "no_box"}, model_scores(20))]
+    both = replace(context, experiments={"mine": runs, "full": runs})
+    words = " ".join(parse(render_page(both, tmp_path)).text.split())
+    tables = words.partition("Your experiments")[2]
+    own, _, of_paper = tables.partition("Every training of the paper")
+    assert "no_box" in own
+    assert "no box around the answer" not in own
+    assert "no box around the answer" in of_paper.partition("What the paper claims")[0]
 
 
 @pytest.mark.slow
@@ -258,8 +283,9 @@ def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
     ]
     fewer = replace(context, experiments=context.experiments | {"figure-2": runs})
     words = parse(render_page(fewer, tmp_path)).text
-    assert "3 of 12 runs are missing." in words
-    assert "74 of 77 runs of experiments have a result." in words
+    every = sum(map(len, context.experiments.values()))
+    assert f"3 of {len(runs)} runs are missing." in words
+    assert f"{every - 3} of {every} runs of experiments have a result." in words
 
 
 def render_text(source: str, value: object) -> str:

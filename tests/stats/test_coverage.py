@@ -82,6 +82,6 @@ def test_the_docs_state_the_simulated_coverage(simulated_rows: dict[tuple[str, s
         ranges[kind] = f"{min(covered):.1f} to {max(covered):.1f}%"
     assert f"cover {ranges['pass@1']} for pass@1 and {ranges['group mean']} for group" in page
     (few_seeds,) = TOO_NARROW
-    assert f"the interval covers {simulated_rows[few_seeds].covered:.0%}" in page
+    assert f"its interval covers {simulated_rows[few_seeds].covered:.0%}" in page
     assert "(2% correct of 40), a test is conservative and never rejects" in page
     assert simulated_rows["no difference", "2% of 40"].rejected == 0
