@@ -192,7 +192,7 @@ RUN_BY = {
     "dvc exp show --only-changed --drop /": "tests/end_to_end/test_dvc_repro.py",
     "dvc metrics diff": "tests/end_to_end/test_dvc_repro.py",
     "python -m delta compare policy": "tests/end_to_end/test_all_figures.py",
-    "python -m delta results dose": "tests/end_to_end/test_all_figures.py",
+    "python -m delta results figure-1": "tests/end_to_end/test_all_figures.py",
     "python -m delta --help": "tests/cli/test_help.py",
 }
 
