@@ -20,7 +20,14 @@ from delta.report.paper.claims import ScoreDifference, read_claims
 from delta.report.paper.numbers import read_numbers
 from delta.stats import power
 from delta.stats.contrasts import CorrectCounts
-from delta.stats.power import ASSUMED, POLICY_AND_BASE, Benchmark, Noise, SquaredWeights
+from delta.stats.power import (
+    ASSUMED,
+    GREEDY,
+    POLICY_AND_BASE,
+    Benchmark,
+    Noise,
+    SquaredWeights,
+)
 from delta.stats.seeds import SeedVariance, pool_seed_variance
 
 UNKNOWN_SCORE = 0.5  # of a base that has none yet: the score whose answers vary most
@@ -78,13 +85,14 @@ def domains(params: Params, configurations: Iterable[SeedResults] = ()) -> Itera
             if size is not None
         ]
         if found and len(found) == len(sizes):
-            yield Domain(name, found, _noise(seed_variance(measured, list(sizes))))
+            noise = ASSUMED if params.evaluation.sampling.temperature else GREEDY
+            yield Domain(name, found, _with_seeds(noise, seed_variance(measured, list(sizes))))
 
 
-def _noise(variance: SeedVariance | None) -> Noise:
+def _with_seeds(noise: Noise, variance: SeedVariance | None) -> Noise:
     if variance is None:
-        return ASSUMED
-    return ASSUMED._replace(seed_sd=variance.between**0.5, seed_df=variance.df)
+        return noise
+    return noise._replace(seed_sd=variance.between**0.5, seed_df=variance.df)
 
 
 def base_scores(params: Params) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Render what the comparisons of a profile's experiments can see."""
 
+import math
 from collections.abc import Sequence
 
 from delta.check import Params
@@ -16,7 +17,7 @@ from delta.plan.power import (
 )
 from delta.plan.section import Section, align_columns, format_whole, wrap
 from delta.report.claims.formatting import format_sizes
-from delta.stats.power import ASSUMED, POLICY_AND_BASE, TWO_POLICIES
+from delta.stats.power import POLICY_AND_BASE, TWO_POLICIES
 
 TITLE = "Power: the differences in points that are seen 4 times in 5 (two-sided test, 5%)"
 HEADER = ("", "seeds", "questions", "answers", "two trainings", "a training and the base")
@@ -74,15 +75,19 @@ def _paper_row(difference: PaperDifference, domain: Domain, seeds: int) -> list[
 
 
 def _assumptions(found: Sequence[Domain]) -> str:
-    text = (
-        f"Assumed: {ASSUMED.within:g} of a score's variance is between answers to one question; a "
-        f"training changes a question's chance by {100 * ASSUMED.change:g} points (standard "
-        "deviation)."
-    )
-    measured = [d for d in found if d.noise is not ASSUMED]
-    if not measured:
-        return (
-            f"{text} The spread of seeds is not known: taken as {100 * ASSUMED.seed_sd:g} points."
+    noise = found[0].noise
+    between = f"{noise.within:g} of a score's variance is between answers to one question"
+    if not noise.within_untrained:
+        between = (
+            f"answers are greedy; {noise.within:g} of a score's variance is between trainings that "
+            "differ in the seed"
         )
+    text = (
+        f"Assumed: {between}; a training changes a question's chance by {100 * noise.change:g} "
+        "points (standard deviation)."
+    )
+    measured = [d for d in found if math.isfinite(d.noise.seed_df)]
+    if not measured:
+        return f"{text} The spread of seeds is not known: taken as {100 * noise.seed_sd:g} points."
     spreads = ", ".join(f"{d.name} {100 * d.noise.seed_sd:.2f}" for d in measured)
     return f"{text} Spread of seeds, measured, in points: {spreads}."

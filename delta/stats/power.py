@@ -3,11 +3,12 @@
 A contrast of configurations on B benchmarks of N questions with K answers each, trained with n
 seeds, has the variance
 
-    1 / B² Σ (w s (1 - s) (a / n + b) / K + (a + b) t² / 2) / N  +  a σ² / n
+    1 / B² Σ (s (1 - s) (w a / n + v b) / K + (a + b) t² / 2) / N  +  a σ² / n
 
 a and b are the sums of the squared weights of trained and untrained configurations (two policies: 2
 and 0; a policy and its base: 1 and 1), s is the score, w the share of s (1 - s) that lies between
-answers to one question, t the standard deviation over questions of what a training changed, and σ
+answers to one question of trainings that differ in the seed, v that of an untrained model (0 where
+its answers are greedy), t the standard deviation over questions of what a training changed, and σ
 that between seeds. A difference is "seen" if a two-sided test at 5% finds it 4 times in 5.
 """
 
@@ -37,6 +38,7 @@ class Noise(NamedTuple):
     """What varies in a comparison, measured or assumed."""
 
     within: float  # w, 0 to 1
+    within_untrained: float  # v, 0 to 1
     change: float  # t, a fraction
     seed_sd: float  # σ, a fraction
     seed_df: float  # degrees of freedom of σ: those of the pooled variance; infinite: known
@@ -50,8 +52,10 @@ class SquaredWeights(NamedTuple):
 
 
 TWO_POLICIES, POLICY_AND_BASE = SquaredWeights(2, 0), SquaredWeights(1, 1)
-# Ours: nobody measured w and t for the paper's models, and it trained one seed.
-ASSUMED = Noise(within=0.4, change=0.05, seed_sd=0.0, seed_df=math.inf)
+# Ours: nobody measured w, v and t for the paper's models, and it trained one seed.
+ASSUMED = Noise(within=0.4, within_untrained=0.4, change=0.05, seed_sd=0.0, seed_df=math.inf)
+# Of greedy answers: measured on the laptop profile (docs/lab-notebook.md, 2026-12-01).
+GREEDY = Noise(within=0.14, within_untrained=0.0, change=0.25, seed_sd=0.0, seed_df=math.inf)
 
 
 class Error(NamedTuple):
@@ -75,10 +79,12 @@ def error(
     by_questions = by_answers = squares = 0.0
     for score, questions, samples in benchmarks:
         share = 1 / len(benchmarks) ** 2 / questions
-        of_answers = share * noise.within * score * (1 - score) / samples
+        answer = share * score * (1 - score) / samples
         change = (weights.trained + weights.untrained) * noise.change**2 / 2
-        variance = of_answers * (weights.trained / seeds + weights.untrained) + share * change
-        by_answers += of_answers
+        trained = answer * noise.within * weights.trained / seeds
+        untrained = answer * noise.within_untrained * weights.untrained
+        variance = trained + untrained + share * change
+        by_answers += answer * noise.within
         by_questions += variance
         squares += variance**2 / max(1, questions - 1)
     by_seeds = weights.trained * noise.seed_sd**2 / seeds

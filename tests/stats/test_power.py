@@ -11,6 +11,7 @@ from delta.stats import power
 from delta.stats.contrasts import CorrectCounts, contrast, group_terms
 from delta.stats.power import (
     ASSUMED,
+    GREEDY,
     POLICY_AND_BASE,
     TWO_POLICIES,
     Benchmark,
@@ -26,7 +27,7 @@ from delta.stats.power import (
 from delta.stats.seeds import SeedVariance, contrast_with_seeds
 
 # Two runs at 50% whose difference on a question has the variance 2 · 0.54 · 0.25 = 0.27.
-ANSWERS = Noise(within=0.54, change=0.0, seed_sd=0.0, seed_df=math.inf)
+ANSWERS = Noise(within=0.54, within_untrained=0.54, change=0.0, seed_sd=0.0, seed_df=math.inf)
 # Seeds with a standard deviation of 1 point, known from ten configurations of three.
 SEEDS = ANSWERS._replace(seed_sd=0.01, seed_df=20)
 
@@ -55,6 +56,8 @@ def test_the_error_by_hand() -> None:
     # The mean of two independent benchmarks: half the variance of one.
     both = at_half(2_025) + at_half(150, 16)
     assert error(both, ASSUMED, 1, POLICY_AND_BASE).variance == pytest.approx(0.01**2 / 2)
+    # Greedy: the seeds' part 0.14 · 0.25 / 2 = 0.0175 of the policy alone, and 0.25² = 0.0625.
+    assert error(at_half(800), GREEDY, 2, POLICY_AND_BASE).variance == pytest.approx(0.01**2)
     # Seeds: 0.01² / 4 for the policy and nothing for the base; its answers count four times.
     four = error(at_half(100), SEEDS, 4, POLICY_AND_BASE)
     assert four.by_seeds == pytest.approx(0.01**2 / 4)
