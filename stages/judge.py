@@ -1,7 +1,7 @@
 """Rate the traces of a generator and write the votes to data/ratings/NAME.parquet.
 
-With "second" after its name, the second judge rates the same traces, and its votes go to
-data/second_ratings/NAME.parquet.
+With "second" after its name, the second judge rates the same traces or some of them, and its votes
+go to data/second_ratings/NAME.parquet.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ from delta.judging import judge
 from delta.judging.budget import within_budget
 from delta.judging.judge import JudgeParams, SecondJudgeParams
 from delta.judging.rate_traces import rate_traces
+from delta.judging.second_judge import sample_problems
 
 
 def main(console: Console, name: str, second: str | None = None) -> None:
@@ -26,9 +27,15 @@ def main(console: Console, name: str, second: str | None = None) -> None:
     settings = params.load_section("judge", JudgeParams)
     traces = tables.scan(paths.traces(name), TRACE)
     num_traces = traces.select(pl.len()).collect().item()
+    problems = tables.read(paths.PROBLEMS, PROBLEM)
     if second:
         first = tables.read(paths.ratings(name), RATING)
-        traces = traces.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
+        number, seed = settings.second_judge.problems, params.get("pairing.seed")
+        sample = sample_problems(problems["problem_id"], number, seed)
+        traces = traces.filter(
+            pl.col("trace_id").is_in(first["trace_id"].unique().implode()),
+            pl.col("problem_id").is_in(sample.implode()),
+        )
         rater: JudgeParams | SecondJudgeParams = settings.second_judge
         path = paths.second_ratings(name)
     else:
@@ -42,7 +49,7 @@ def main(console: Console, name: str, second: str | None = None) -> None:
     with tables.wrap_read_errors(paths.traces(name)):
         rows = traces.collect(engine="streaming")
     stage = second or "judge"
-    inputs, input_counts = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), rows)
+    inputs, input_counts = judge.judge_inputs(problems, rows)
     counts = {"traces": num_traces, "traces_left_out": num_traces - rows.height} | input_counts
     ratings, rating_counts = rate_traces(
         console, f"{stage}-{name}", rater, settings.max_refused, inputs

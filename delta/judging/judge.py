@@ -60,9 +60,10 @@ class LlmParams(SamplingParams):
 
 
 class SecondJudgeParams(StrictModel):
-    """Another judge of the same traces, only for agreement: no delta uses its votes."""
+    """Another judge of the same traces or some of them, for agreement: no delta uses its votes."""
 
     rater: Literal["none", "rules", "llm", "surprisal"]
+    problems: Annotated[int, Field(ge=1)] | None  # so many, at random; null: all that judge rates
     rules: RulesParams  # read if rater is "rules"
     llm: LlmParams  # read if rater is "llm"
     surprisal: SurprisalParams  # read if rater is "surprisal"

@@ -25,6 +25,7 @@ from delta.inference.types import GenerateFn, Request
 from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import JudgeParams, LlmParams, SecondJudgeParams
+from delta.judging.second_judge import sample_problems
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
 from delta.plan.assumptions import (
     CHARACTERS,
@@ -282,7 +283,23 @@ def _judge(
         max_tokens=llm.max_tokens,
     )
     rows = _rated(workspace, name, problems)
+    if cache == "second":
+        rows = _of_second_judge(workspace.params, rows, problems)
     return PendingRequests(group, f"{cache}-{name}", rows, ask_all)
+
+
+def _of_second_judge(
+    params: Params, rated: TableEstimate, problems: TableEstimate
+) -> TableEstimate:
+    """Return those of the rated traces that the second judge rates too."""
+    number = params.judge.second_judge.problems
+    frame, expected = rated.frame, rated.expected
+    if frame is not None and problems.frame is not None:
+        sample = sample_problems(problems.frame["problem_id"], number, params.pairing.seed)
+        frame = frame.filter(pl.col("problem_id").is_in(sample.implode()))
+    if number is not None and expected is not None and problems.expected:
+        expected = round(expected * min(1.0, number / problems.expected))
+    return TableEstimate(frame, expected, rated.settled)
 
 
 def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
