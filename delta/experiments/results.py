@@ -1,6 +1,7 @@
 """Results of experiments, kept in Git: scores, and the correct answers to each question."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from delta.core.types import Counts
 from delta.evaluation.answer_measures import CORRECT
 
 POLICY_AGAINST_BASE = "policy_against_base"  # in the counts of stage train: policy_measures
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
+NUMBERS = re.compile(r"\[\n[-+.eE\d,\s]*\]")  # an indented list; no string of JSON has a line break
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,9 @@ class AnswerCounts:
     correct: tuple[int, ...]
 
     @cached_property
-    def array(self) -> NDArray[np.uint8]:
-        """Return the counts as an array, made once: no count is above 255."""
-        return np.frombuffer(bytes(self.correct), dtype=np.uint8)
-
-    def text(self) -> str:
-        """Return one character per question: small in Git, and easy to compare by eye."""
-        return "".join(DIGITS[number] for number in self.correct)
+    def array(self) -> NDArray[np.int64]:
+        """Return the counts as an array, made once."""
+        return np.array(self.correct, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,13 @@ def add_deltas(train: Counts, selected: pl.DataFrame) -> Counts:
 
 
 def write(result: Result, folder: Path = paths.RUNS) -> Path:
-    """Write a result to KEY.json in `folder`, and return that file."""
-    content = asdict(result)
-    content["answers"] = {
-        benchmark: {"samples": counts.samples, "correct": counts.text()}
-        for benchmark, counts in result.answers.items()
-    }
+    """Write a result to KEY.json in `folder`, and return that file.
+
+    A list of numbers is on one line, without spaces: small in Git.
+    """
+    indented = json.dumps(asdict(result), indent=1, ensure_ascii=False)
     path = folder / f"{result.key}.json"
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, NUMBERS.sub(lambda match: "".join(match[0].split()), indented) + "\n")
     return path
 
 
@@ -113,7 +109,7 @@ def read(key: str, folder: Path = paths.RUNS) -> Result | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["answers"] = {
-            benchmark: AnswerCounts(row["samples"], tuple(map(DIGITS.index, row["correct"])))
+            benchmark: _checked_counts(row["samples"], row["correct"])
             for benchmark, row in content["answers"].items()
         }
         return Result(**content)
@@ -121,3 +117,10 @@ def read(key: str, folder: Path = paths.RUNS) -> Result | None:
         raise InputError(
             f"{path}: damaged ({error}); restore it from Git, or remove it and run again"
         ) from error
+
+
+def _checked_counts(samples: int, correct: list[int]) -> AnswerCounts:
+    """Return the counts of a file. Raises ValueError if one is no number of answers."""
+    if not all(type(number) is int and 0 <= number <= samples for number in correct):
+        raise ValueError(f"correct answers to a question are not all within 0 to {samples}")
+    return AnswerCounts(samples, tuple(correct))

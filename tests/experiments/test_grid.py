@@ -288,19 +288,34 @@ RESULT = Result(
     commit="abcdef0",
     date="2026-11-21",
     seconds=130,
-    counts={"select": {"selected": 8}},
-    scores={"sums": {"value": 0.5, "n": 2}},
-    answers={"sums": AnswerCounts(16, (16, 0))},
+    counts={"select": {"selected": 8}, "train": {"margins": [0.5, -1e-7], "why": "[\n 1, 2]"}},
+    scores={"sums": {"value": 0.5, "n": 3}},
+    answers={"sums": AnswerCounts(1_000, (1_000, 0, 256))},
 )
 
 
-def test_a_result_survives_a_round_trip_with_one_character_per_question(
+def test_a_result_survives_a_round_trip_with_its_lists_of_numbers_on_one_line(
     tmp_path: Path,
 ) -> None:
     path = results.write(RESULT, tmp_path)
-    assert json.loads(path.read_text())["answers"] == {"sums": {"samples": 16, "correct": "g0"}}
+    text = path.read_text()
+    assert '\n   "correct": [1000,0,256]\n' in text
+    assert '"margins": [0.5,-1e-07]' in text
+    assert json.loads(text)["answers"] == {"sums": {"samples": 1_000, "correct": [1_000, 0, 256]}}
     assert results.read(RESULT.key, tmp_path) == RESULT
     assert results.read("ffffffffffff", tmp_path) is None
+
+
+def test_counts_above_255_stay_what_they_are_in_the_array() -> None:
+    assert RESULT.answers["sums"].array.tolist() == [1_000, 0, 256]
+
+
+@pytest.mark.parametrize("correct", ['"10"', "[1001]", "[-1]", "[0.5]", "[null]", "[true]", "1"])
+def test_a_count_that_is_no_number_of_answers_is_refused(tmp_path: Path, correct: str) -> None:
+    path = results.write(RESULT, tmp_path)
+    path.write_text(path.read_text().replace("[1000,0,256]", correct))
+    with pytest.raises(InputError, match=r"0123456789ab\.json: damaged"):
+        results.read(RESULT.key, tmp_path)
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:

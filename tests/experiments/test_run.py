@@ -97,8 +97,8 @@ def test_an_experiment_is_run_collected_and_rendered(space: DvcWorkspace) -> Non
     assert sorted(
         (run["changes"]["train.method"], run["answers"]["products"]["correct"]) for run in runs
     ) == [
-        *[("dpo", "11")] * 4,  # two kinds of pairs, two seeds
-        *[("sft", "10")] * 4,
+        *[("dpo", [1, 1])] * 4,  # two kinds of pairs, two seeds
+        *[("sft", [1, 0])] * 4,
     ]
     assert trained(space)[0] == "dpo three-shot"  # the profile's own
     assert sorted(trained(space)[1:]) == sorted(

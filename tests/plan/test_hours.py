@@ -228,7 +228,7 @@ def test_the_experiments_of_the_papers_profile_take_the_hours_of_the_page(
     assert each * trainings == pytest.approx(total, rel=0.01)
     line = render.experiment_section(found, 8).lines[0]
     assert line.startswith(
-        "Experiments: 147 trainings × about 7.75 h wall = 1,139.7 h (47.5 days), "
+        "Experiments: 147 trainings × about 7.74 h wall = 1,137.4 h (47.4 days), "
     )
     # where the node is too small for the training, there is nothing to say
     assert experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 4) is None
