@@ -55,7 +55,7 @@ TWO_POLICIES, POLICY_AND_BASE = SquaredWeights(2, 0), SquaredWeights(1, 1)
 # Ours: nobody measured w, v and t for the paper's models, and it trained one seed.
 ASSUMED = Noise(within=0.4, within_untrained=0.4, change=0.05, seed_sd=0.0, seed_df=math.inf)
 # Of greedy answers: measured on the laptop profile (docs/lab-notebook.md, 2026-12-01).
-GREEDY = Noise(within=0.14, within_untrained=0.0, change=0.25, seed_sd=0.0, seed_df=math.inf)
+GREEDY = Noise(within=0.12, within_untrained=0.0, change=0.26, seed_sd=0.0, seed_df=math.inf)
 
 
 class Error(NamedTuple):
