@@ -198,6 +198,6 @@ def test_short_texts_that_differ_in_a_power_or_in_case_do_not_match() -> None:
     "part", [" ", "a ", "(", "(1,234", "\\(", "$", "$$", "\\begin{align}", "1,", "²", "_{"]
 )
 def test_normalization_takes_linear_time(part: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     normalized_key(part * 20_000)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
