@@ -55,7 +55,7 @@ CONTRASTS = {
 
 
 class Rates(NamedTuple):
-    """How often each claim is decided wrongly: by contrast and rule, fractions."""
+    """The fractions of claims that are decided wrongly, by contrast and rule."""
 
     holds: dict[tuple[str, Rule], float]
     refuted: dict[tuple[str, Rule], float]

@@ -1,6 +1,5 @@
 """The rules see each planted fault in its own dimension, and nearly nothing of it in the others."""
 
-import json
 import random
 from functools import cache
 
@@ -8,27 +7,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from delta.data.arithmetic import Arithmetic, generate_problems
 from delta.data.steps import Step
 from delta.judging.rubric import DIMENSIONS
 from delta.judging.rules.operations import expected_operations
 from delta.judging.rules.rate import NoVote, RulesParams, rate, read
 from delta.solver.faults import DIMENSION_OF, FAULTS, STEP_FAULTS
 from delta.solver.solve import places, plant, solve, worked_solution
+from tests.helpers.worked_problems import KINDS, worked_problems
 
 VOTES = RulesParams(votes=5, seed=4)
-KINDS = ("expression", "product", "words", "story", "sequence")
 
 
 @cache
-def problems(kind: str, number: int = 25) -> list[tuple[str, list[Step]]]:
-    options = {"terms": 4, "operators": "+-", "lowest": 1, "highest": 20}
-    params = Arithmetic(kind=kind, seed=3, options=options)  # type: ignore[arg-type]
-    rows = generate_problems("arithmetic", params, number)
-    return [
-        (row["statement"], [Step(*step) for step in json.loads(row["metadata"])["steps"]])
-        for row in rows
-    ]
+def problems(kind: str) -> list[tuple[str, list[Step]]]:
+    return worked_problems(kind, 25, seed=3)
 
 
 def scores(statement: str, trace: str) -> list[float]:

@@ -1,15 +1,13 @@
 """The equation that is named is the one whose operation is wrong, and in right traces none is."""
 
-import json
 import random
 
 import pytest
 
-from delta.data.arithmetic import Arithmetic, generate_problems
-from delta.data.steps import Step
 from delta.judging.rules.trace_facts import collect_facts
 from delta.solver.faults import FAULTS
 from delta.solver.solve import Solution, places, plant, worked_solution
+from tests.helpers.worked_problems import KINDS, worked_problems
 
 CHAIN = "What is 6 + 1 - 4 + 2?"
 SEVEN = "What is 6 + 1 - 4 + 7?"
@@ -115,21 +113,11 @@ def differing(right: Solution, faulty: Solution) -> list[str]:
     return ["".join(new) for old, new in lines if old[1] != new[1]]
 
 
-def problems(kind: str, number: int) -> list[tuple[str, list[Step]]]:
-    options = {"terms": 4, "operators": "+-", "lowest": 1, "highest": 20}
-    params = Arithmetic(kind=kind, seed=5, options=options)  # type: ignore[arg-type]
-    rows = generate_problems("arithmetic", params, number)
-    return [
-        (row["statement"], [Step(*step) for step in json.loads(row["metadata"])["steps"]])
-        for row in rows
-    ]
-
-
-@pytest.mark.parametrize("kind", ["expression", "product", "words", "story", "sequence"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_of_the_solver_s_faults_only_a_wrong_operation_is_named_and_where_it_is(kind: str) -> None:
     rng = random.Random(6)
     num_named = 0
-    for statement, steps in problems(kind, 60):
+    for statement, steps in worked_problems(kind, 60, seed=5):
         right = Solution(worked_solution(steps), steps[-1].result, ())
         for fault in FAULTS:
             if not places(steps, fault):
